@@ -1,0 +1,8 @@
+//! Pulsegate: the box that brings heart rate from the gym floor to the cloud, and never loses a beat.
+
+pub mod backoff;
+pub mod clock;
+pub mod exit;
+pub mod reading;
+pub mod secret;
+pub mod sensor;

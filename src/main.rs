@@ -1,0 +1,3 @@
+//! Nothing to start yet: the library comes first.
+
+fn main() {}

@@ -1,0 +1,336 @@
+//! The facts: what a strap measured, what happened, when, and their place in the log. Plain data.
+//!
+//! Nothing here knows a clock, a runtime or a setting. Values are kept as measured: RR intervals stay in
+//! 1/1024 s until they leave, `Option` means "not reported".
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Which strap: the Polar device id printed on it (8 hex digits, upper case) where there is one, else the
+/// Bluetooth address as 12 hex digits. Letters, digits, `-` and `_` only, so that it fits into a topic or a path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StrapId(Arc<str>);
+
+/// Longest strap id in bytes.
+pub const STRAP_ID_MAX: usize = 32;
+
+/// Why a text is no strap id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no strap id: 1 to {STRAP_ID_MAX} letters, digits, `-` or `_`, as printed on the strap"
+)]
+pub struct NotAStrapId(String);
+
+impl StrapId {
+    /// Reads an id as printed, typed or advertised; ids are compared in upper case.
+    pub fn new(text: &str) -> Result<Self, NotAStrapId> {
+        let fits = (1..=STRAP_ID_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !fits {
+            return Err(NotAStrapId(text.chars().take(40).collect()));
+        }
+        Ok(Self(text.to_ascii_uppercase().into()))
+    }
+
+    /// The id of a strap that told no Polar id: its address.
+    pub fn from_address(address: [u8; 6]) -> Self {
+        let [a, b, c, d, e, f] = address;
+        Self(format!("{a:02X}{b:02X}{c:02X}{d:02X}{e:02X}{f:02X}").into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StrapId {
+    type Error = NotAStrapId;
+    fn try_from(text: String) -> Result<Self, NotAStrapId> {
+        Self::new(&text)
+    }
+}
+
+impl fmt::Display for StrapId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StrapId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StrapId({})", self.0)
+    }
+}
+
+/// A place in the log. Counts up by one, is never reused, and leaves with every payload as `seq`:
+/// together with the gateway id it lets a receiver drop a repeat.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct EntryId(pub u64);
+
+impl EntryId {
+    /// The place `n` further on.
+    #[must_use]
+    pub const fn plus(self, n: u64) -> Self {
+        Self(self.0.saturating_add(n))
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One run of the machine, as the kernel names it (`/proc/sys/kernel/random/boot_id`). Monotonic times can
+/// be compared within one boot only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BootId(pub u128);
+
+impl fmt::Display for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_u128(self.0).fmt(f)
+    }
+}
+
+/// How far the wall clock could be believed when something was stamped. A Pi has no battery clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockTrust {
+    /// Never set: before this program was built, so certainly wrong.
+    Unset,
+    /// Plausible (restored from disk or set by hand), not confirmed by a time server.
+    Restored,
+    /// Confirmed by a time server.
+    Synced,
+}
+
+/// When something was measured, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// The boot that `mono_us` counts from.
+    pub boot: BootId,
+    /// Microseconds since boot, suspend included (`CLOCK_BOOTTIME`).
+    pub mono_us: u64,
+    /// Unix time minus `mono_us`, in microseconds, as the wall clock had it.
+    pub wall_offset_us: i64,
+    /// Whether the wall clock could be believed.
+    pub trust: ClockTrust,
+}
+
+impl At {
+    /// Unix time in microseconds, as the wall clock had it.
+    pub fn unix_us(&self) -> i64 {
+        i64::try_from(self.mono_us).unwrap_or(i64::MAX).saturating_add(self.wall_offset_us)
+    }
+}
+
+/// Time between two heart beats in 1/1024 s, as straps send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RrInterval(pub u16);
+
+impl RrInterval {
+    /// Milliseconds.
+    pub fn millis(self) -> f64 {
+        f64::from(self.0) * 1000.0 / 1024.0
+    }
+}
+
+/// What the strap says of the skin. Three states: an H10 does not report contact at all, and "unknown" must
+/// never be shown as "not worn".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contact {
+    /// The strap does not report contact.
+    Unknown,
+    /// Reported: no skin contact.
+    NotWorn,
+    /// Reported: worn.
+    Worn,
+}
+
+/// The way a heart rate reached us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A notification over a connection: every beat, with RR intervals where the strap has them.
+    Link,
+    /// Read from the strap's advertisement: heart rate only.
+    Broadcast,
+}
+
+/// One heart-rate value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartRate {
+    /// Beats per minute as sent; 0 means that the strap found no beat.
+    pub bpm: u16,
+    /// Skin contact.
+    pub contact: Contact,
+    /// Kilojoule since the strap's last reset; 65535 means "at least".
+    pub energy_kj: Option<u16>,
+    /// RR intervals, oldest first. Their number has nothing to do with the time between two readings.
+    pub rr: Vec<RrInterval>,
+    /// Link or broadcast.
+    pub source: Source,
+}
+
+/// What one message from a strap says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Measurement {
+    /// A heart rate.
+    HeartRate(HeartRate),
+    /// Battery charge, 0 to 100 percent.
+    Battery(u8),
+}
+
+/// One measurement of one strap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Whose.
+    pub strap: StrapId,
+    /// When the notification arrived.
+    pub at: At,
+    /// What.
+    pub measurement: Measurement,
+}
+
+/// What a strap says of itself once connected (Device Information Service, Body Sensor Location).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StrapInfo {
+    /// Model, such as `H10`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Manufacturer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<String>,
+    /// Serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Firmware revision. On an H10 the number that Polar's app calls firmware is `software`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// Hardware revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
+    /// Software revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
+    /// Where it is worn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+/// Something that happened, told to receivers in the order of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The daemon started.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// A strap's notifications flow.
+    StrapConnected {
+        /// Which strap.
+        strap: StrapId,
+        /// What it says of itself.
+        info: Box<StrapInfo>,
+    },
+    /// A strap's link ended.
+    StrapLost {
+        /// Which strap.
+        strap: StrapId,
+        /// In words.
+        reason: String,
+    },
+    /// These places of the log hold nothing, and never will.
+    Gap {
+        /// First place of the gap.
+        first: EntryId,
+        /// Last place of the gap.
+        last: EntryId,
+        /// Why.
+        reason: GapReason,
+    },
+}
+
+/// Why a range of the log holds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The daemon was killed or lost power: the places had been set aside, and what was not yet safe is gone.
+    UncleanStop,
+    /// The buffer was full; the oldest entries made room before this receiver had them.
+    BufferFull,
+}
+
+/// An event and its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened.
+    pub at: At,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// Anything that the log keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A strap's measurement.
+    Reading(Reading),
+    /// Something that happened.
+    Event(Event),
+}
+
+impl Fact {
+    /// When.
+    pub fn at(&self) -> &At {
+        match self {
+            Self::Reading(reading) => &reading.at,
+            Self::Event(event) => &event.at,
+        }
+    }
+}
+
+/// A fact and its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The place.
+    pub id: EntryId,
+    /// The fact.
+    pub fact: Fact,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strap_id_is_compared_in_upper_case_and_holds_no_separator() {
+        assert_eq!(StrapId::new("9f6e5322").unwrap(), StrapId::new("9F6E5322").unwrap());
+        for bad in ["", "a/b", "a b", "+", "#", "é", "0123456789012345678901234567890123"] {
+            assert!(StrapId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_becomes_twelve_hex_digits() {
+        assert_eq!(
+            StrapId::from_address([0xF6, 0x4D, 0x73, 0x53, 0x49, 0x6E]).as_str(),
+            "F64D7353496E"
+        );
+    }
+
+    #[test]
+    fn an_rr_interval_is_a_1024th_of_a_second() {
+        assert!((RrInterval(1024).millis() - 1000.0).abs() < f64::EPSILON);
+        assert!((RrInterval(340).millis() - 332.03125).abs() < f64::EPSILON);
+    }
+}
