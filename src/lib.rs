@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod buffer;
 pub mod clock;
+pub mod config;
 pub mod exit;
 pub mod reading;
 pub mod secret;

@@ -1,0 +1,202 @@
+//! The configuration: mistakes are told with key path and line, all at once, and the shipped file shows every key.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeSet;
+
+use pulsegate::config::{
+    self, Bluetooth, Buffer, Clock, Config, Connect, File, Gateway, Mqtt, MqttVersion, Sink, Strap,
+    SyncedBy, Web,
+};
+use pulsegate::reading::StrapId;
+
+/// Fifteen kinds of mistakes. The number in the comment is the line.
+const WRONG: &str = r#"data_dirr = "/var/lib/pulsegate"          # 1 unknown key at the top
+[gateway]
+id = "club north"                          # 3 a space in an id
+[bluetooth]
+connect = "some"                           # 5 unknown choice
+links_per_adapter = "seven"                # 6 wrong type
+min_rssi_dbm = -400                        # 7 out of range
+silence_s = -1                             # 8 negative
+[straps."9F/5322"]                         # 9 no strap id
+[straps.9F6E5322]
+max_heart_rate_bpm = 20                    # 11 out of range
+[web]
+listen = "7373"                            # 13 no address
+[buffer]
+max_mb = 3.5                               # 15 a fraction
+[sinks.a.mqqt]                             # 16 unknown kind
+url = "mqtt://x"
+[sinks.b.mqtt]                             # 18 url is missing
+keep_alive_s = 60
+[sinks.c.mqtt]
+url = "http://broker.example"              # 21 wrong scheme
+[sinks.d.mqtt]
+url = "mqtt://me:secret@broker.example"    # 23 credentials in the url
+topic_prefix = "a/+/b"                     # 24 wildcard
+password_file = "/x"                       # 25 without user name
+[sinks.e.file]
+path = "-"
+rotat_mb = 5                               # 28 unknown key
+"#;
+
+#[test]
+fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
+    let problems = config::parse(WRONG).unwrap_err();
+    let told: Vec<(usize, &str)> = problems.iter().map(|p| (p.line, p.key.as_str())).collect();
+    let expected = [
+        (1, "data_dirr"),
+        (3, "gateway.id"),
+        (5, "bluetooth.connect"),
+        (6, "bluetooth.links_per_adapter"),
+        (7, "bluetooth.min_rssi_dbm"),
+        (8, "bluetooth.silence_s"),
+        (9, "straps.9F/5322"),
+        (11, "straps.9F6E5322.max_heart_rate_bpm"),
+        (13, "web.listen"),
+        (15, "buffer.max_mb"),
+        (16, "sinks.a.mqqt"),
+        (18, "sinks.b.mqtt.url"),
+        (21, "sinks.c.mqtt.url"),
+        (23, "sinks.d.mqtt.url"),
+        (24, "sinks.d.mqtt.topic_prefix"),
+        (25, "sinks.d.mqtt.password_file"),
+        (28, "sinks.e.file.rotat_mb"),
+    ];
+    assert_eq!(told, expected, "{problems:#?}");
+    assert!(problems.iter().all(|problem| !problem.message.is_empty()));
+    assert!(
+        problems.iter().all(|problem| !problem.message.contains("secret")),
+        "a password is not repeated"
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_its_line() {
+    let problems = config::parse("[web]\nlisten = \nhost_names = [\n").unwrap_err();
+    assert!(problems.iter().any(|problem| problem.line == 2), "{problems:?}");
+}
+
+#[test]
+fn an_empty_file_is_a_good_file() {
+    assert_eq!(config::parse("").unwrap(), Config::default());
+}
+
+/// The shipped file with its examples switched on: lines `#key = value` and `#[table]` without a space.
+fn shipped_with_examples() -> String {
+    let shipped = include_str!("../config/pulsegate.toml");
+    let switch_on = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') && !rest.is_empty() => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    shipped.lines().map(switch_on).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_shipped_file_shows_the_defaults() {
+    assert_eq!(config::parse(include_str!("../config/pulsegate.toml")).unwrap(), Config::default());
+    let examples = config::parse(&shipped_with_examples()).unwrap();
+    let shown = |sink: &Sink, minimal: &str| {
+        let minimal = config::parse(minimal).unwrap().sinks.remove("x").unwrap();
+        match (sink, minimal) {
+            (Sink::Mqtt(shown), Sink::Mqtt(default)) => {
+                assert_eq!(shown.version, default.version);
+                assert_eq!(shown.topic_prefix, default.topic_prefix);
+                assert_eq!(shown.live, default.live);
+                assert_eq!(shown.keep_alive_s, default.keep_alive_s);
+                assert_eq!(shown.ack_timeout_s, default.ack_timeout_s);
+            }
+            (Sink::File(shown), Sink::File(default)) => {
+                assert_eq!(
+                    (shown.rotate_mb, shown.keep_files),
+                    (default.rotate_mb, default.keep_files)
+                );
+            }
+            _ => panic!("another kind of sink"),
+        }
+    };
+    shown(&examples.sinks["club"], "[sinks.x.mqtt]\nurl = 'mqtt://h'");
+    shown(&examples.sinks["archive"], "[sinks.x.file]\npath = '-'");
+}
+
+/// Every key there is: a struct literal without defaults, so that a new key does not compile before it is here.
+fn every_key() -> Config {
+    let path = Some("/x".into());
+    let text = Some("x".to_owned());
+    Config {
+        data_dir: path.clone(),
+        gateway: Gateway { id: text.clone(), label: text.clone() },
+        bluetooth: Bluetooth {
+            adapters: Vec::new(),
+            connect: Connect::All,
+            links_per_adapter: 1,
+            broadcast: true,
+            min_rssi_dbm: -90,
+            silence_s: 15,
+        },
+        straps: [(
+            StrapId::new("9F6E5322").unwrap(),
+            Strap { label: text.clone(), max_heart_rate_bpm: Some(180), ignore: false },
+        )]
+        .into(),
+        buffer: Buffer { commit_every_ms: 1000, max_mb: 256 },
+        clock: Clock { synced_by: SyncedBy::Operator },
+        web: Web { listen: String::new(), host_names: Vec::new(), max_heart_rate_bpm: 190 },
+        sinks: [
+            (
+                "club".to_owned(),
+                Sink::Mqtt(Mqtt {
+                    url: "mqtt://h".to_owned(),
+                    version: MqttVersion::V3,
+                    client_id: text.clone(),
+                    username: text,
+                    password_file: path.clone(),
+                    ca_file: path,
+                    topic_prefix: "x".to_owned(),
+                    live: true,
+                    keep_alive_s: 30,
+                    ack_timeout_s: 30,
+                }),
+            ),
+            (
+                "archive".to_owned(),
+                Sink::File(File { path: "-".into(), rotate_mb: 1, keep_files: 1 }),
+            ),
+        ]
+        .into(),
+    }
+}
+
+fn key_paths(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) => key_paths(&path, inner, into),
+            _ => {
+                into.insert(path);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_and_no_other() {
+    let (mut shown, mut known) = (BTreeSet::new(), BTreeSet::new());
+    key_paths("", &toml::from_str(&shipped_with_examples()).unwrap(), &mut shown);
+    key_paths("", &toml::Table::try_from(every_key()).unwrap(), &mut known);
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn each_key_of_the_shipped_file_has_a_sentence_above_it() {
+    let lines: Vec<&str> = include_str!("../config/pulsegate.toml").lines().collect();
+    for pair in lines.windows(2) {
+        let is_key = pair[1]
+            .trim_start_matches('#')
+            .split_once(" = ")
+            .is_some_and(|(k, _)| !k.contains(' '));
+        if is_key {
+            assert!(pair[0].starts_with("# "), "no sentence above: {}", pair[1]);
+        }
+    }
+}
