@@ -1,10 +1,41 @@
 //! Pulsegate: the box that brings heart rate from the gym floor to the cloud, and never loses a beat.
+//!
+//! The map, in reading order. `docs/architecture.md` tells the story.
+//!
+//! - [`cli`], [`gateway`], [`config`]: from the command line to everything running, and back in order.
+//! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
+//! - [`reading`], [`intake`]: the facts, and the one door in.
+//! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up.
+//! - [`buffer`]: one durable log, one cursor per sink.
+//! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
+//! - [`session`]: what heart rate means for the person.
+//! - [`live`], [`web`]: what is true now, and the pages that show it.
+
+pub mod cli;
+pub mod config;
+pub mod gateway;
 
 pub mod backoff;
-pub mod buffer;
 pub mod clock;
-pub mod config;
 pub mod exit;
-pub mod reading;
+pub mod log;
+pub mod notify;
 pub mod secret;
+
+pub mod intake;
+pub mod reading;
+
+pub mod ble;
 pub mod sensor;
+pub mod simulate;
+
+pub mod buffer;
+
+pub mod format;
+pub mod normalize;
+pub mod sink;
+
+pub mod session;
+
+pub mod live;
+pub mod web;

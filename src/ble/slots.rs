@@ -1,0 +1,137 @@
+//! How many links each adapter bears, and who has them. An adapter opens one link at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::AdapterName;
+use crate::reading::StrapId;
+
+/// The table of adapters.
+#[derive(Debug)]
+pub(super) struct Slots {
+    limit: usize,
+    adapters: BTreeMap<AdapterName, Adapter>,
+}
+
+#[derive(Debug)]
+struct Adapter {
+    limit: usize,
+    links: BTreeSet<StrapId>,
+    opening: Option<StrapId>,
+}
+
+impl Slots {
+    /// Adapters may bear `limit` links each, until one says that it bears fewer.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, adapters: BTreeMap::new() }
+    }
+
+    pub(super) fn adapter_up(&mut self, name: &AdapterName) {
+        let fresh = Adapter { limit: self.limit, links: BTreeSet::new(), opening: None };
+        self.adapters.entry(name.clone()).or_insert(fresh);
+    }
+
+    /// Its links are given back one by one as they end.
+    pub(super) fn adapter_down(&mut self, name: &AdapterName) {
+        if let Some(adapter) = self.adapters.get_mut(name) {
+            adapter.limit = 0;
+        }
+        self.adapters.retain(|_, adapter| adapter.limit > 0 || !adapter.links.is_empty());
+    }
+
+    /// Adapters that can open a link now.
+    pub(super) fn ready(&self) -> Vec<AdapterName> {
+        let ready =
+            |adapter: &Adapter| adapter.opening.is_none() && adapter.links.len() < adapter.limit;
+        self.adapters
+            .iter()
+            .filter(|(_, adapter)| ready(adapter))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Whether every adapter is full, rather than just busy opening a link.
+    pub(super) fn full(&self) -> bool {
+        self.adapters.values().all(|adapter| adapter.links.len() >= adapter.limit)
+    }
+
+    pub(super) fn open(&mut self, name: &AdapterName, strap: &StrapId) {
+        if let Some(adapter) = self.adapters.get_mut(name) {
+            adapter.links.insert(strap.clone());
+            adapter.opening = Some(strap.clone());
+        }
+    }
+
+    /// The link is up: the adapter may open the next one.
+    pub(super) fn opened(&mut self, name: &AdapterName, strap: &StrapId) {
+        if let Some(adapter) = self.adapters.get_mut(name)
+            && adapter.opening.as_ref() == Some(strap)
+        {
+            adapter.opening = None;
+        }
+    }
+
+    pub(super) fn release(&mut self, name: &AdapterName, strap: &StrapId) {
+        self.opened(name, strap);
+        if let Some(adapter) = self.adapters.get_mut(name) {
+            adapter.links.remove(strap);
+        }
+        self.adapters.retain(|_, adapter| adapter.limit > 0 || !adapter.links.is_empty());
+    }
+
+    /// The adapter said that it bears no further link: what it has now, without the refused one, is its limit.
+    pub(super) fn refused(&mut self, name: &AdapterName) {
+        if let Some(adapter) = self.adapters.get_mut(name) {
+            adapter.limit = adapter.limit.min(adapter.links.len().saturating_sub(1).max(1));
+        }
+    }
+
+    pub(super) fn links(&self, name: &AdapterName) -> usize {
+        self.adapters.get(name).map_or(0, |adapter| adapter.links.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strap(n: usize) -> StrapId {
+        StrapId::new(&format!("S{n}")).unwrap()
+    }
+
+    #[test]
+    fn one_link_is_opened_at_a_time_up_to_the_limit() {
+        let mut slots = Slots::new(2);
+        let hci0: AdapterName = "hci0".into();
+        assert!(slots.ready().is_empty());
+        slots.adapter_up(&hci0);
+        slots.open(&hci0, &strap(1));
+        assert!(slots.ready().is_empty() && !slots.full());
+        slots.opened(&hci0, &strap(1));
+        assert_eq!(slots.ready(), std::slice::from_ref(&hci0));
+        slots.open(&hci0, &strap(2));
+        slots.opened(&hci0, &strap(2));
+        assert!(slots.ready().is_empty() && slots.full());
+        slots.release(&hci0, &strap(1));
+        assert_eq!(slots.ready(), std::slice::from_ref(&hci0));
+    }
+
+    #[test]
+    fn a_refusal_teaches_the_limit_and_a_lost_adapter_is_never_ready() {
+        let mut slots = Slots::new(7);
+        let hci0: AdapterName = "hci0".into();
+        slots.adapter_up(&hci0);
+        for n in 0..4 {
+            slots.open(&hci0, &strap(n));
+        }
+        slots.refused(&hci0);
+        slots.release(&hci0, &strap(3));
+        assert!(slots.full(), "three links are what it bears");
+        slots.adapter_down(&hci0);
+        for n in 0..3 {
+            slots.release(&hci0, &strap(n));
+        }
+        assert!(slots.ready().is_empty());
+        slots.adapter_up(&hci0);
+        assert_eq!(slots.ready(), [hci0]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line. One file per command; each says what it takes and what it prints.
+
+mod check;
+mod demo;
+mod run;
+mod scan;
+mod status;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::exit::{Exit, Failure};
+
+/// Brings heart rate from the gym floor to the cloud, and never loses a beat.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: read straps, keep readings, deliver them, show the wall.
+    Run(run::Args),
+    /// Try everything without hardware: virtual straps, the wall page, readings in a file.
+    Demo(demo::Args),
+    /// Check the configuration and tell every mistake in it.
+    Check(ConfigArg),
+    /// Show which straps are in range.
+    Scan(scan::Args),
+    /// Show what a running daemon says of itself.
+    Status(status::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// Configuration file [default: /etc/pulsegate/pulsegate.toml if it is there]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArg {
+    /// The configuration: of the file given, else of the usual place, else nothing but defaults.
+    fn load(&self) -> Result<(Config, Option<&Path>), Failure> {
+        let usual = Path::new(config::DEFAULT_PATH);
+        let path = self.config.as_deref().or_else(|| usual.exists().then_some(usual));
+        match path {
+            None => Ok((Config::default(), None)),
+            Some(path) => {
+                let config =
+                    config::load(path).map_err(|error| Failure::new(Exit::Config, error))?;
+                Ok((config, Some(path)))
+            }
+        }
+    }
+}
+
+/// Does what the command line asks.
+///
+/// # Errors
+/// What went wrong, with the exit code.
+pub async fn main(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::Run(args) => run::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Check(args) => check::run(&args),
+        Command::Scan(args) => scan::run(args).await,
+        Command::Status(args) => status::run(args).await,
+    }
+}

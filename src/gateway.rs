@@ -1,0 +1,376 @@
+//! The composition root: builds everything, starts it, and stops it in order.
+//!
+//! Stopping: sources first (radio, links, pages), then the buffer commits, then the sinks finish the attempt in hand,
+//! then the buffer closes. One deadline holds for all but the last, which is local and must be done.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::ble::supervisor::{NoAdapter, Rules, Supervisor, SupervisorError, Wanted};
+use crate::ble::{Radio, Started, bluez};
+use crate::buffer::{self, Buffer, BufferError, Keeper};
+use crate::clock::{Clock, SyncSource};
+use crate::config::{self, Config, Connect};
+use crate::exit::{Exit, Failure};
+use crate::intake::Intake;
+use crate::live::Board;
+use crate::reading::{Event, EventKind, Fact};
+use crate::{notify, secret, simulate, sink, web};
+
+/// For sources and sinks together. The unit's TimeoutStopSec leaves the buffer as much again.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Random bytes in a made gateway id: enough that no two boxes of a fleet share one.
+const GATEWAY_ID_BYTES: usize = 8;
+const WALL_KEY_BYTES: usize = 16;
+
+/// Where straps come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Bluetooth adapters.
+    Bluetooth,
+    /// Virtual straps.
+    Simulated(simulate::Settings),
+}
+
+/// What is told once everything runs.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Link that opens the wall page.
+    pub wall: Option<String>,
+    /// The data folder in use.
+    pub data_dir: PathBuf,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// What ended it otherwise, with the exit code.
+pub async fn run(
+    config: Config,
+    source: Source,
+    on_ready: impl FnOnce(Ready),
+) -> Result<(), Failure> {
+    let mut stop_signals = StopSignals::new()?;
+    let house = House::build(config)?;
+    let buffer = house.buffer.clone();
+    let mut running = match house.start(source, on_ready).await {
+        Ok(running) => running,
+        Err(failure) => {
+            buffer.close();
+            buffer.closed().await;
+            return Err(failure);
+        }
+    };
+    let result = running.until_stopped(&mut stop_signals).await;
+    notify::stopping();
+    let stopped = running.stop().await;
+    result.and(stopped)
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Software, error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn recv(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// What exists before anything runs.
+struct House {
+    config: Config,
+    data_dir: PathBuf,
+    gateway: String,
+    clock: Clock,
+    buffer: Buffer,
+    keeper: Keeper,
+    board: Board,
+    intake: Intake,
+}
+
+impl House {
+    fn build(config: Config) -> Result<Self, Failure> {
+        let data_dir = config.data_dir();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data_dir).map_err(
+            |error| {
+                let text = format!("cannot create the data folder {}: {error}", data_dir.display());
+                Failure::new(Exit::CannotCreate, text)
+            },
+        )?;
+        let gateway = match &config.gateway.id {
+            Some(id) => id.clone(),
+            None => {
+                let path = data_dir.join("gateway-id");
+                let made = secret::read_or_make(&path, GATEWAY_ID_BYTES).map_err(|error| {
+                    Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
+                })?;
+                made.expose().to_owned()
+            }
+        };
+        let synced_by = match config.clock.synced_by {
+            config::SyncedBy::Timesyncd => SyncSource::default(),
+            config::SyncedBy::Operator => SyncSource::Vouched,
+        };
+        let clock = Clock::new(synced_by).map_err(|error| Failure::new(Exit::Software, error))?;
+        let options = buffer::Options {
+            data_dir: data_dir.clone(),
+            commit_every: Duration::from_millis(config.buffer.commit_every_ms.into()),
+            max_bytes: u64::from(config.buffer.max_mb) << 20,
+        };
+        let (buffer, keeper) =
+            Buffer::open(&options, &clock).map_err(|error| Failure::new(Exit::Io, error))?;
+        let board = Board::default();
+        let intake = Intake::new(buffer.clone(), board.clone());
+        Ok(Self { config, data_dir, gateway, clock, buffer, keeper, board, intake })
+    }
+
+    async fn start(self, source: Source, on_ready: impl FnOnce(Ready)) -> Result<Running, Failure> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        info!(version, gateway = self.gateway, data_dir = %self.data_dir.display(), "starting");
+        let wall = self.open_wall().await?;
+        let (wall, listener) =
+            wall.map_or((None, None), |(wall, listener)| (Some(wall), Some(listener)));
+        let stop_sources = CancellationToken::new();
+        let stop_sinks = CancellationToken::new();
+        let mut running = Running {
+            sources: JoinSet::new(),
+            sinks: JoinSet::new(),
+            buffer: self.buffer.clone(),
+            keeper: self.keeper,
+            stop_sources: stop_sources.clone(),
+            stop_sinks: stop_sinks.clone(),
+        };
+        let started =
+            Fact::Event(Event { at: self.clock.now(), kind: EventKind::Started { version } });
+        self.intake.take(started).await.map_err(buffer_failed)?;
+
+        let context = sink::Context {
+            gateway: self.gateway.as_str().into(),
+            board: self.board.clone(),
+            buffer: self.buffer.clone(),
+            stop: stop_sinks,
+            data_dir: self.data_dir.clone(),
+        };
+        for (name, settings) in &self.config.sinks {
+            sink::spawn(&mut running.sinks, name, settings, &context)
+                .map_err(|reason| Failure::new(Exit::Config, format!("sinks.{name}: {reason}")))?;
+        }
+        let site = web::Site::new(web::Parts {
+            gateway: self.gateway,
+            config: self.config.clone(),
+            board: self.board,
+            buffer: self.buffer.clone(),
+            clock: self.clock.clone(),
+            wall,
+            stop: stop_sources.clone(),
+        });
+        let local = web::listen_local(&self.data_dir).map_err(|error| {
+            let path = web::socket_path(&self.data_dir);
+            Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
+        })?;
+        running.spawn(serve(web::serve_local(site.clone(), local)));
+        if let Some(listener) = listener {
+            running.spawn(serve(web::serve_wall(site.clone(), listener)));
+        }
+        let watchdog = notify::watchdog(self.buffer);
+        let stop = stop_sources.clone();
+        running.spawn(async move {
+            stop.run_until_cancelled(watchdog).await;
+            Ok(())
+        });
+
+        let rules = rules(&self.config, &source);
+        let (clock, intake) = (self.clock, self.intake);
+        match source {
+            Source::Simulated(settings) => {
+                let radio = simulate::start(settings, clock.clone(), stop_sources);
+                running.spawn_radio(radio, rules, intake, clock);
+            }
+            Source::Bluetooth => {
+                let adapters = self.config.bluetooth.adapters;
+                let radio = bluez::start(adapters, clock.clone(), stop_sources)
+                    .map_err(|error| Failure::new(Exit::Software, error))?;
+                running.spawn_radio(radio, rules, intake, clock);
+            }
+        }
+        notify::ready();
+        on_ready(Ready { wall: site.wall_link(), data_dir: self.data_dir });
+        Ok(running)
+    }
+}
+
+impl House {
+    /// The wall page's door and key, if it is wanted.
+    async fn open_wall(&self) -> Result<Option<(web::Wall, tokio::net::TcpListener)>, Failure> {
+        let listen = &self.config.web.listen;
+        if listen.is_empty() {
+            return Ok(None);
+        }
+        let opened = async {
+            let listener = web::listen(listen).await?;
+            Ok::<_, std::io::Error>((listener.local_addr()?, listener))
+        };
+        let (address, listener) = opened.await.map_err(|error| {
+            let text =
+                format!("cannot listen on {listen} for the wall page ([web] listen): {error}");
+            Failure::new(Exit::Unavailable, text)
+        })?;
+        let path = self.data_dir.join("wall-key");
+        let key = secret::read_or_make(&path, WALL_KEY_BYTES).map_err(|error| {
+            Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
+        })?;
+        Ok(Some((web::Wall { address, key }, listener)))
+    }
+}
+
+fn rules(config: &Config, source: &Source) -> Rules {
+    let bluetooth = &config.bluetooth;
+    let with = |wanted: fn(&config::Strap) -> bool| -> BTreeSet<_> {
+        config.straps.iter().filter(|(_, strap)| wanted(strap)).map(|(id, _)| id.clone()).collect()
+    };
+    Rules {
+        connect: match bluetooth.connect {
+            Connect::All => Wanted::All,
+            Connect::Known => Wanted::Only(with(|_| true)),
+            Connect::None => Wanted::Only(BTreeSet::new()),
+        },
+        ignore: with(|strap| strap.ignore),
+        links_per_adapter: match source {
+            Source::Bluetooth => bluetooth.links_per_adapter.into(),
+            Source::Simulated(settings) => settings.straps,
+        },
+        broadcast: bluetooth.broadcast,
+        min_rssi_dbm: bluetooth.min_rssi_dbm,
+        silence: Duration::from_secs(bluetooth.silence_s.into()),
+        no_adapter: if notify::supervised() { NoAdapter::Wait } else { NoAdapter::Fail },
+    }
+}
+
+/// Everything that runs.
+struct Running {
+    sources: JoinSet<Result<(), Failure>>,
+    sinks: JoinSet<sink::TaskEnd>,
+    buffer: Buffer,
+    keeper: Keeper,
+    stop_sources: CancellationToken,
+    stop_sinks: CancellationToken,
+}
+
+impl Running {
+    fn spawn(&mut self, task: impl Future<Output = Result<(), Failure>> + Send + 'static) {
+        self.sources.spawn(task);
+    }
+
+    fn spawn_radio<R: Radio>(
+        &mut self,
+        started: Started<R>,
+        rules: Rules,
+        intake: Intake,
+        clock: Clock,
+    ) {
+        let Started { radio, events, driver } = started;
+        let stop = self.stop_sources.clone();
+        self.spawn(
+            async move { driver.await.map_err(|error| Failure::new(Exit::Software, error)) },
+        );
+        let supervisor = Supervisor::new(radio, rules, intake, clock, stop);
+        self.spawn(async move {
+            supervisor.run(events).await.map_err(|error| match error {
+                SupervisorError::Buffer(error) => buffer_failed(error),
+                SupervisorError::NoAdapter { .. } => Failure::new(Exit::Unavailable, error),
+            })
+        });
+    }
+
+    /// Waits for a signal (`Ok`), or for something that must not happen.
+    async fn until_stopped(&mut self, signals: &mut StopSignals) -> Result<(), Failure> {
+        let unasked = || Failure::new(Exit::Software, "a part of the daemon ended unasked");
+        tokio::select! {
+            name = signals.recv() => {
+                info!(signal = name, "stopping");
+                Ok(())
+            }
+            ended = self.keeper.ended() => {
+                Err(ended.err().map_or_else(unasked, buffer_failed))
+            }
+            Some(ended) = self.sources.join_next() => Err(source_end(ended).err().unwrap_or_else(unasked)),
+            Some(ended) = self.sinks.join_next() => Err(sink_end(ended).err().unwrap_or_else(unasked)),
+        }
+    }
+
+    async fn stop(mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + STOP_LIMIT;
+        let mut result = Ok(());
+        self.stop_sources.cancel();
+        let sources = async {
+            while let Some(ended) = self.sources.join_next().await {
+                result = std::mem::replace(&mut result, Ok(())).and(source_end(ended));
+            }
+        };
+        if timeout_at(deadline, sources).await.is_err() {
+            warn!("some sources did not stop in time");
+        }
+        self.buffer.flush();
+        self.stop_sinks.cancel();
+        let sinks = async {
+            while let Some(ended) = self.sinks.join_next().await {
+                result = std::mem::replace(&mut result, Ok(())).and(sink_end(ended));
+            }
+        };
+        if timeout_at(deadline, sinks).await.is_err() {
+            warn!("some sinks did not stop in time; what they have not delivered is kept");
+            self.sinks.shutdown().await;
+        }
+        self.buffer.close();
+        let closed = self.keeper.ended().await;
+        self.keeper.join();
+        match &closed {
+            Ok(()) => info!("stopped, everything is safe"),
+            Err(error) => error!(%error, "the buffer did not close"),
+        }
+        result.and(closed.map_err(buffer_failed))
+    }
+}
+
+async fn serve(serving: impl Future<Output = std::io::Result<()>>) -> Result<(), Failure> {
+    serving.await.map_err(|error| Failure::new(Exit::Software, error))
+}
+
+fn buffer_failed(error: BufferError) -> Failure {
+    Failure::new(Exit::Io, error)
+}
+
+fn panicked(error: JoinError) -> Failure {
+    Failure::new(Exit::Software, error)
+}
+
+fn source_end(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
+    ended.map_err(panicked)?
+}
+
+fn sink_end(ended: Result<sink::TaskEnd, JoinError>) -> Result<(), Failure> {
+    ended.map_err(panicked)?.map_err(buffer_failed)
+}

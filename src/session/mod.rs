@@ -1,0 +1,3 @@
+//! What heart rate means for the person: pure arithmetic.
+
+pub mod zones;

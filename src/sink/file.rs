@@ -1,0 +1,167 @@
+//! A file of one JSON object a line, with rotation; `-` is standard output.
+//!
+//! `Ok` means synced to disk. A crash may repeat the last batch (same `seq`), never tear it unnoticed: a torn last line
+//! is ended before the next batch is written.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use super::{Context, DeliveryError, Receipt, Sink};
+use crate::config;
+use crate::format::samples;
+use crate::normalize::Outgoing;
+
+/// The sink.
+pub(super) struct FileSink {
+    gateway: std::sync::Arc<str>,
+    target: Target,
+}
+
+enum Target {
+    StandardOutput,
+    File(Rotating),
+}
+
+struct Rotating {
+    path: PathBuf,
+    rotate_bytes: u64,
+    keep: u16,
+    file: Option<(tokio::fs::File, u64)>,
+}
+
+impl FileSink {
+    pub(super) fn new(settings: &config::File, context: &Context) -> Result<Self, String> {
+        let target = if settings.path.as_os_str() == "-" {
+            Target::StandardOutput
+        } else {
+            Target::File(Rotating {
+                path: context.data_dir.join(&settings.path),
+                rotate_bytes: u64::from(settings.rotate_mb) << 20,
+                keep: settings.keep_files,
+                file: None,
+            })
+        };
+        Ok(Self { gateway: context.gateway.clone(), target })
+    }
+}
+
+impl Sink for FileSink {
+    async fn deliver(&mut self, batch: &[Outgoing]) -> Result<Receipt, DeliveryError> {
+        let mut text = Vec::with_capacity(batch.len() * 200);
+        for outgoing in batch {
+            serde_json::to_writer(&mut text, &samples::sample(&self.gateway, outgoing)).map_err(
+                |error| DeliveryError::halt(format!("an entry cannot be written as JSON: {error}")),
+            )?;
+            text.push(b'\n');
+        }
+        let (written, place) = match &mut self.target {
+            Target::StandardOutput => (print(&text).await, "standard output".to_owned()),
+            Target::File(file) => (file.write(&text).await, file.path.display().to_string()),
+        };
+        written.map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied
+            | ErrorKind::IsADirectory
+            | ErrorKind::ReadOnlyFilesystem => DeliveryError::halt(format!("{place}: {error}")),
+            _ => DeliveryError::retry(format!("{place}: {error}")),
+        })?;
+        Ok(Receipt::default())
+    }
+}
+
+async fn print(text: &[u8]) -> std::io::Result<()> {
+    let mut output = tokio::io::stdout();
+    output.write_all(text).await?;
+    output.flush().await
+}
+
+impl Rotating {
+    async fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
+        // Taken out: after an error the file is opened anew, with a look at how it ends.
+        let (mut file, size) = match self.file.take() {
+            Some(open) => open,
+            None => self.open().await?,
+        };
+        file.write_all(text).await?;
+        file.flush().await?;
+        file.sync_data().await?;
+        let size = size + text.len() as u64;
+        if size >= self.rotate_bytes {
+            drop(file);
+            self.rotate().await
+        } else {
+            self.file = Some((file, size));
+            Ok(())
+        }
+    }
+
+    async fn open(&self) -> std::io::Result<(tokio::fs::File, u64)> {
+        if let Some(folder) = self.path.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        let mut file = tokio::fs::OpenOptions::from(options).open(&self.path).await?;
+        let mut size = file.metadata().await?.len();
+        if size > 0 {
+            file.seek(std::io::SeekFrom::End(-1)).await?;
+            if file.read_u8().await? != b'\n' {
+                file.write_all(b"\n").await?;
+                size += 1;
+            }
+        }
+        Ok((file, size))
+    }
+
+    /// `x` becomes `x.1`, `x.1` becomes `x.2` and so on; the oldest goes.
+    async fn rotate(&self) -> std::io::Result<()> {
+        for n in (0..self.keep).rev() {
+            let from = if n == 0 { self.path.clone() } else { numbered(&self.path, n) };
+            match tokio::fs::rename(&from, numbered(&self.path, n + 1)).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn numbered(path: &Path, n: u16) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{n}"));
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rotating(path: &Path) -> Rotating {
+        Rotating { path: path.to_owned(), rotate_bytes: 10, keep: 2, file: None }
+    }
+
+    #[tokio::test]
+    async fn full_files_move_on_and_the_oldest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/readings.ndjson");
+        let mut file = rotating(&path);
+        for n in 0..4 {
+            file.write(format!("line {n}...\n").as_bytes()).await.unwrap();
+        }
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_to_string(numbered(&path, 1)).unwrap(), "line 3...\n");
+        assert_eq!(std::fs::read_to_string(numbered(&path, 2)).unwrap(), "line 2...\n");
+        assert!(!numbered(&path, 3).exists());
+    }
+
+    #[tokio::test]
+    async fn a_line_torn_by_a_crash_is_ended_before_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, "{\"to").unwrap();
+        rotating(&path).write(b"{}\n").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"to\n{}\n");
+    }
+}

@@ -1,0 +1,214 @@
+//! An MQTT broker, version 5 or 3.1.1.
+//!
+//! | topic below `<prefix>/<gateway>/` | retained, QoS | what |
+//! |---|---|---|
+//! | `state` | yes, 1 | `online`, `offline` (also the last will) |
+//! | `info`, `health` | yes, 1 | who the box is; how it does, each minute |
+//! | `batch` | no, 1 | readings from the log, up to 500 |
+//! | `event` | no, 1 | events from the log, one each |
+//! | `strap/<id>/hr` | no, 0 | heart rates at once |
+//! | `strap/<id>/state`, `…/info` | yes, 1 and 0 | what the strap is; true only while `state` is `online` |
+//!
+//! An entry counts as delivered when the broker has acknowledged its message, in MQTT 5 with a reason that means
+//! success. Nothing is sent again by the client library: see [`connection`] and [`pump`]. `v5` and `v4` are the only
+//! files that know one.
+
+mod broker;
+mod connection;
+mod documents;
+mod live;
+mod message;
+mod pump;
+mod refusal;
+mod tls;
+mod v4;
+mod v5;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::broker::{Broker, Topics};
+use self::connection::Link;
+use self::live::{HeartRates, Live};
+use self::message::{Part, Publish, Refused, parts};
+use super::{Context, DeliveryError, Receipt, Sink};
+use crate::config;
+use crate::normalize::Outgoing;
+use crate::reading::EntryId;
+
+/// Messages from the log on their way at once: enough for a round trip of a second, few enough to hold in memory.
+const WINDOW: usize = 20;
+
+/// A delivery waits so long for a connection that is being made.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
+
+/// Asking again for a connection that is being tried for anyway: its own delays are the ones that count.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Once told to stop, a delivery waits so much longer for acknowledgements.
+const LAST_ACKNOWLEDGEMENTS: Duration = Duration::from_secs(3);
+
+/// The sink.
+pub(super) struct MqttSink {
+    gateway: Arc<str>,
+    topics: Topics,
+    stop: CancellationToken,
+    link: watch::Receiver<Link>,
+    close: CancellationToken,
+    tasks: JoinSet<()>,
+    taken: Taken,
+}
+
+/// What of the batch in hand the broker has acknowledged already, in order. A line that breaks every few messages still
+/// gets on, and fewer messages are repeated.
+#[derive(Debug, Default)]
+struct Taken {
+    /// First entry of the batch.
+    batch: EntryId,
+    /// First entry that is not acknowledged.
+    next: EntryId,
+    rejected: Vec<(EntryId, String)>,
+}
+
+impl MqttSink {
+    /// Reads what the settings name, and begins to connect.
+    pub(super) fn new(
+        name: &str,
+        settings: &config::Mqtt,
+        context: &Context,
+    ) -> Result<Self, String> {
+        let broker = Broker::new(name, settings, &context.gateway)?;
+        let topics = broker.topics.clone();
+        let heart_rates = if settings.live { HeartRates::Shown } else { HeartRates::Hidden };
+        let live = Live::new(name, context, &topics, heart_rates);
+        let (tell, link) = watch::channel(Link::Down("not connected yet".to_owned()));
+        let close = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection::keep(broker, live, tell, close.clone()));
+        Ok(Self {
+            gateway: context.gateway.clone(),
+            topics,
+            stop: context.stop.clone(),
+            link,
+            close,
+            tasks,
+            taken: Taken::default(),
+        })
+    }
+
+    /// Waits for a connection. On the way out nobody waits for one.
+    async fn connected(&mut self) -> Result<(mpsc::Sender<Publish>, usize), DeliveryError> {
+        let decided = self.link.wait_for(|link| !matches!(link, Link::Down(_)));
+        let decided = self.stop.run_until_cancelled(timeout(CONNECTION_WITHIN, decided)).await;
+        if let Some(Ok(Err(_))) = decided {
+            // The task has panicked; nothing can be delivered any more.
+            return Err(DeliveryError::halt("the MQTT connection has failed: restart"));
+        }
+        drop(decided);
+        match &*self.link.borrow_and_update() {
+            Link::Up { queue, most_bytes } => Ok((queue.clone(), *most_bytes)),
+            Link::Down(reason) => Err(lost(reason)),
+            Link::Refused(reason) => Err(DeliveryError::halt(reason)),
+        }
+    }
+
+    /// Why the connection ended, once the connection says so itself.
+    async fn why_lost(&mut self) -> DeliveryError {
+        let down = self.link.wait_for(|link| !matches!(link, Link::Up { .. }));
+        // It is on its way; the time is only there so that nothing can hang.
+        let _ = timeout(ASK_AGAIN, down).await;
+        match &*self.link.borrow() {
+            Link::Down(reason) => lost(reason),
+            Link::Refused(reason) => DeliveryError::halt(reason),
+            // Another one already.
+            Link::Up { .. } => lost("the connection was lost"),
+        }
+    }
+
+    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), DeliveryError> {
+        let (queue, most_bytes) = self.connected().await?;
+        let stop = self.stop.clone();
+        let out_of_time = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_ACKNOWLEDGEMENTS).await;
+        };
+        let mut out_of_time = std::pin::pin!(out_of_time);
+        let skipped = batch.partition_point(|outgoing| outgoing.entry.id < self.taken.next);
+        let gateway = self.gateway.clone();
+        let mut parts = parts(&batch[skipped..], &gateway, most_bytes);
+        let mut waiting: VecDeque<(Part<'_>, Answer)> = VecDeque::with_capacity(WINDOW);
+        let mut open = true;
+        loop {
+            while open
+                && waiting.len() < WINDOW
+                && let Some(part) = parts.next()
+            {
+                let message = part.message(&gateway, &self.topics).map_err(|error| {
+                    DeliveryError::halt(format!("an entry cannot be written as JSON: {error}"))
+                })?;
+                let (done, answer) = oneshot::channel();
+                // After the end of a connection the answers that came before it are still looked at.
+                open = queue.send(Publish { message, done: Some(done) }).await.is_ok();
+                waiting.push_back((part, answer));
+            }
+            let Some((part, answer)) = waiting.pop_front() else { return Ok(()) };
+            let answer = tokio::select! {
+                answer = answer => answer,
+                () = &mut out_of_time => {
+                    return Err(DeliveryError::retry("stopped before the broker had acknowledged"));
+                }
+            };
+            match answer {
+                Ok(Ok(())) => self.taken.note(part, None),
+                Ok(Err(Refused::ForGood(reason))) => self.taken.note(part, Some(&reason)),
+                Ok(Err(Refused::Later(reason))) => return Err(DeliveryError::retry(reason)),
+                Ok(Err(Refused::Denied(reason))) => return Err(DeliveryError::halt(reason)),
+                Err(_) => return Err(self.why_lost().await),
+            }
+        }
+    }
+}
+
+type Answer = oneshot::Receiver<Result<(), Refused>>;
+
+fn lost(reason: &str) -> DeliveryError {
+    DeliveryError::Retry { reason: reason.to_owned(), after: Some(ASK_AGAIN) }
+}
+
+impl Taken {
+    fn note(&mut self, part: Part<'_>, rejected: Option<&str>) {
+        let ids = part.entries().iter().map(|outgoing| outgoing.entry.id);
+        if let Some(last) = ids.clone().next_back() {
+            self.next = last.plus(1);
+        }
+        if let Some(reason) = rejected {
+            self.rejected.extend(ids.map(|id| (id, reason.to_owned())));
+        }
+    }
+}
+
+impl Sink for MqttSink {
+    async fn deliver(&mut self, batch: &[Outgoing]) -> Result<Receipt, DeliveryError> {
+        let Some(first) = batch.first().map(|outgoing| outgoing.entry.id) else {
+            return Ok(Receipt::default());
+        };
+        if self.taken.batch != first {
+            self.taken = Taken { batch: first, next: first, rejected: Vec::new() };
+        }
+        self.publish(batch).await?;
+        let rejected = std::mem::take(&mut self.taken).rejected;
+        Ok(Receipt { rejected })
+    }
+
+    async fn close(mut self) {
+        self.close.cancel();
+        // Bounded in itself, and from above by the deadline for stopping.
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
