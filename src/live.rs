@@ -17,6 +17,9 @@ use crate::reading::{
 /// A strap not heard of for so long is not shown any more.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
 
+/// A strap not heard of for so long is not remembered any more.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Entries that a slow listener to the feed may lag behind before it misses some: two seconds of a large room.
 const FEED: usize = 256;
 
@@ -173,6 +176,15 @@ impl Board {
             let changed = snapshot.adapters != adapters;
             snapshot.adapters = adapters;
             changed
+        });
+    }
+
+    /// Forgets straps that have not been heard for a day, so that passers-by do not fill the memory.
+    pub fn forget_old(&self) {
+        self.snapshot.send_if_modified(|snapshot| {
+            let before = snapshot.straps.len();
+            snapshot.straps.retain(|_, strap| strap.seen.elapsed() < FORGET_AFTER);
+            snapshot.straps.len() != before
         });
     }
 

@@ -182,6 +182,7 @@ impl<R: Radio> Supervisor<R> {
             if forget_at <= Instant::now() {
                 self.scan.forget_old();
                 self.forget_straps();
+                self.intake.board().forget_old();
                 forget_at = Instant::now() + FORGET_EVERY;
             }
         }
