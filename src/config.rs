@@ -238,7 +238,7 @@ pub enum MqttVersion {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Where to write; `-` is standard output.
+    /// Where to write, seen from the data folder; `-` is standard output.
     pub path: PathBuf,
     /// A new file is begun beyond this size.
     #[serde(default = "rotate_mb")]

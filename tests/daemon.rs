@@ -245,3 +245,64 @@ fn secrets_and_readings_are_for_the_owner_only() {
     daemon.stop();
     assert_eq!(mode("readings.ndjson"), 0);
 }
+
+/// The messages that a service manager gets, one at a time.
+struct ServiceManager {
+    socket: std::os::unix::net::UnixDatagram,
+    path: std::path::PathBuf,
+}
+
+impl ServiceManager {
+    fn new(folder: &Path) -> Self {
+        let path = folder.join("notify");
+        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        Self { socket, path }
+    }
+
+    fn wait_for(&self, wanted: &str) {
+        let mut buffer = [0; 512];
+        loop {
+            let length = self
+                .socket
+                .recv(&mut buffer)
+                .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("NOTIFY_SOCKET", self.path.to_str().unwrap().to_owned()),
+            ("WATCHDOG_USEC", "600000".to_owned()),
+        ]
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_ready_alive_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let manager = ServiceManager::new(folder.path());
+    let daemon =
+        Daemon::start_with(folder.path(), FILE_SINK, &["--simulate", "1"], &manager.environment());
+    manager.wait_for("READY=1");
+    manager.wait_for("WATCHDOG=1");
+    manager.wait_for("WATCHDOG=1");
+    daemon.terminate();
+    manager.wait_for("STOPPING=1");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn under_a_service_manager_an_adapter_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let manager = ServiceManager::new(folder.path());
+    let mut environment = manager.environment();
+    environment.push(("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent".to_owned()));
+    let daemon = Daemon::start_with(folder.path(), FILE_SINK, &[], &environment);
+    daemon.wait_for("the three causes", |line| line.contains("no Bluetooth adapter").then_some(()));
+    manager.wait_for("WATCHDOG=1");
+    assert!(daemon.stop().success(), "it went on, and stops when told to");
+}

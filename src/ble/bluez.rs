@@ -9,7 +9,6 @@
 //! up with everything that hangs on it and built anew from a fresh connection.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use btleplug::api::bleuuid::uuid_from_u16;
@@ -24,9 +23,10 @@ use tokio::time::{Instant, interval, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::devices::{Device, Devices};
 use super::{
     AdapterName, Address, Connection, EVENT_QUEUE, LINK_QUEUE, LinkEnd, LinkError, LinkEvent, Peer,
-    Radio, RadioError, RadioEvent, Sighting, Started,
+    Radio, RadioError, RadioEvent, Request, Started,
 };
 use crate::clock::Clock;
 use crate::reading::StrapInfo;
@@ -48,8 +48,6 @@ const INFO_LIMIT: Duration = Duration::from_secs(5);
 const MISSED_MAX: u32 = 2;
 /// Without any advertisement for so long the scan is started anew; an empty room at night is no reason for more.
 const SCAN_SILENCE: Duration = Duration::from_secs(60);
-/// A device's name is asked for this often until it is known.
-const NAME_EVERY: Duration = Duration::from_secs(2);
 /// Requests to connect that are not looked at yet: one per adapter at a time.
 const REQUESTS: usize = 16;
 
@@ -59,17 +57,9 @@ pub struct Bluez {
     requests: mpsc::Sender<Request>,
 }
 
-struct Request {
-    peer: Peer,
-    reply: oneshot::Sender<Result<Connection, LinkError>>,
-}
-
 impl Radio for Bluez {
     async fn connect(&self, peer: Peer) -> Result<Connection, LinkError> {
-        let (reply, answer) = oneshot::channel();
-        let request = Request { peer, reply };
-        self.requests.send(request).await.map_err(|_| LinkError::NoAdapter)?;
-        answer.await.map_err(|_| LinkError::NoAdapter)?
+        Request::ask(&self.requests, peer).await
     }
 }
 
@@ -107,11 +97,6 @@ struct Thread {
     events: mpsc::Sender<RadioEvent>,
 }
 
-/// An adapter that works, as the thread sees it.
-struct Running {
-    requests: mpsc::Sender<Request>,
-}
-
 /// How the work on an adapter ended.
 struct Ended {
     adapter: AdapterName,
@@ -123,7 +108,7 @@ impl Thread {
     /// Keeps a worker for each adapter there is, until stopped.
     async fn run(self, mut requests: mpsc::Receiver<Request>) {
         let mut workers: JoinSet<Ended> = JoinSet::new();
-        let mut running: HashMap<AdapterName, Running> = HashMap::new();
+        let mut running: HashMap<AdapterName, mpsc::Sender<Request>> = HashMap::new();
         let mut manager: Option<Manager> = None;
         let mut look = interval(ADAPTERS_EVERY);
         loop {
@@ -136,7 +121,7 @@ impl Thread {
                                 continue;
                             }
                             let (sender, queue) = mpsc::channel(REQUESTS);
-                            running.insert(name.clone(), Running { requests: sender });
+                            running.insert(name.clone(), sender);
                             let worker = Worker::new(name, address, &self);
                             workers.spawn(worker.run(queue));
                         }
@@ -154,7 +139,7 @@ impl Thread {
                 Some(request) = requests.recv() => {
                     let worker = running.get(&request.peer.adapter);
                     let refused = match worker {
-                        Some(worker) => worker.requests.try_send(request).err().map(|error| error.into_inner()),
+                        Some(worker) => worker.try_send(request).err().map(|error| error.into_inner()),
                         None => Some(request),
                     };
                     if let Some(request) = refused {
@@ -164,7 +149,7 @@ impl Thread {
                 Some(ended) = workers.join_next() => {
                     let Ok(Ended { adapter, was_up, reason }) = ended else {
                         warn!("an adapter's task panicked; all adapters are built anew");
-                        workers.abort_all();
+                        workers.shutdown().await;
                         running.clear();
                         continue;
                     };
@@ -242,23 +227,25 @@ struct Worker {
     clock: Clock,
     stop: CancellationToken,
     events: mpsc::Sender<RadioEvent>,
-    devices: HashMap<Address, Device>,
-    /// Tells the link of a strap that it was disconnected.
-    links: HashMap<Address, watch::Sender<bool>>,
+    devices: Devices<Handle>,
+    links: HashMap<Address, Lifeline>,
+    links_begun: u64,
     heard: Instant,
     up: bool,
 }
 
-/// What is known of a device that advertises.
-#[derive(Default)]
-struct Device {
-    id: Option<PeripheralId>,
+/// Tells a link that its strap was disconnected.
+struct Lifeline {
+    lost: watch::Sender<bool>,
+    /// Which link of this strap it belongs to: the one before may still be on its way out.
+    number: u64,
+}
+
+/// How a device is reached.
+struct Handle {
+    id: PeripheralId,
+    /// One object a strap, kept: notifications are matched by what it has discovered.
     peripheral: Option<Peripheral>,
-    name: Option<Arc<str>>,
-    heart_rate_service: bool,
-    polar: bool,
-    rssi_dbm: Option<i16>,
-    name_asked: Option<Instant>,
 }
 
 /// What a device's properties said: its name, its services, its manufacturer data.
@@ -267,13 +254,14 @@ type Properties = (Address, Option<String>, bool, Option<Vec<u8>>);
 impl Worker {
     fn new(name: AdapterName, address: Address, thread: &Thread) -> Self {
         Self {
+            devices: Devices::new(name.clone()),
             name,
             address,
             clock: thread.clock.clone(),
             stop: thread.stop.clone(),
             events: thread.events.clone(),
-            devices: HashMap::new(),
             links: HashMap::new(),
+            links_begun: 0,
             heard: Instant::now(),
             up: false,
         }
@@ -297,7 +285,7 @@ impl Worker {
         let _ = self.events.send(up).await;
         self.up = true;
         self.heard = Instant::now();
-        let mut links: JoinSet<Address> = JoinSet::new();
+        let mut links: JoinSet<(Address, u64)> = JoinSet::new();
         let mut names: JoinSet<Option<Properties>> = JoinSet::new();
         let mut check = interval_at(Instant::now() + ADAPTERS_EVERY, ADAPTERS_EVERY);
         let mut missed = 0;
@@ -317,7 +305,9 @@ impl Worker {
                 }
                 Some(request) = requests.recv() => self.connect(request, &adapter, &mut links).await,
                 Some(link) = links.join_next() => {
-                    if let Ok(address) = link {
+                    if let Ok((address, number)) = link
+                        && self.links.get(&address).is_some_and(|lifeline| lifeline.number == number)
+                    {
                         self.links.remove(&address);
                     }
                 }
@@ -331,6 +321,7 @@ impl Worker {
                         break Some("it does not answer".to_owned());
                     }
                     self.restart_silent_scan(&adapter).await;
+                    self.tidy_up();
                 }
             }
         };
@@ -340,8 +331,8 @@ impl Worker {
             let _ = timeout(CALL_LIMIT, adapter.stop_scan()).await;
             return Ok(());
         };
-        for link in self.links.values() {
-            link.send_replace(true);
+        for lifeline in self.links.values() {
+            lifeline.lost.send_replace(true);
         }
         let _ = timeout(CALL_LIMIT, async { while links.join_next().await.is_some() {} }).await;
         Err(lost)
@@ -401,10 +392,20 @@ impl Worker {
         self.heard = Instant::now();
         let (id, polar) = match event {
             CentralEvent::DeviceDisconnected(id) => {
-                if let Some(link) = address_of(&id).and_then(|address| self.links.get(&address)) {
-                    link.send_replace(true);
+                if let Some(device) = self.device(&id) {
+                    device.connected = false;
+                }
+                if let Some(lifeline) = address_of(&id).and_then(|address| self.links.get(&address))
+                {
+                    lifeline.lost.send_replace(true);
                 }
                 return Ok(());
+            }
+            CentralEvent::DeviceConnected(id) => {
+                if let Some(device) = self.device(&id) {
+                    device.connected = true;
+                }
+                (id, None)
             }
             CentralEvent::StateUpdate(CentralState::PoweredOff) => {
                 return Err("it was switched off or removed".to_owned());
@@ -432,9 +433,7 @@ impl Worker {
         let Some(address) = address_of(&id) else { return Ok(()) };
         let Some(device) = self.device(&id) else { return Ok(()) };
         device.polar |= polar.is_some();
-        let asked_lately = device.name_asked.is_some_and(|asked| asked.elapsed() < NAME_EVERY);
-        if device.name.is_none() && !asked_lately {
-            device.name_asked = Some(Instant::now());
+        if device.ask_now() {
             let adapter = adapter.clone();
             names.spawn(async move { properties(&adapter, &id, address).await });
         }
@@ -442,14 +441,13 @@ impl Worker {
         Ok(())
     }
 
-    fn device(&mut self, id: &PeripheralId) -> Option<&mut Device> {
-        let device = self.devices.entry(address_of(id)?).or_default();
-        device.id.get_or_insert_with(|| id.clone());
-        Some(device)
+    fn device(&mut self, id: &PeripheralId) -> Option<&mut Device<Handle>> {
+        let handle = || Handle { id: id.clone(), peripheral: None };
+        Some(self.devices.heard(address_of(id)?, handle))
     }
 
     fn note_properties(&mut self, (address, name, heart_rate_service, polar): Properties) {
-        let Some(device) = self.devices.get_mut(&address) else { return };
+        let Some(device) = self.devices.get_mut(address) else { return };
         device.name = name.map(Into::into).or(device.name.take());
         device.heart_rate_service |= heart_rate_service;
         device.polar |= polar.is_some();
@@ -459,34 +457,35 @@ impl Worker {
 
     /// Passes on what was heard, if it may be a strap. Advertisements that find no room are dropped: more will come.
     fn tell(&self, address: Address, polar: Option<Vec<u8>>) {
-        let Some(device) = self.devices.get(&address) else { return };
-        if !(device.heart_rate_service || device.polar) {
-            return;
+        if let Some(sighting) = self.devices.sighting(address, self.clock.now(), polar) {
+            let _ = self.events.try_send(RadioEvent::Sighting(sighting));
         }
-        let sighting = Sighting {
-            peer: Peer { adapter: self.name.clone(), address },
-            at: self.clock.now(),
-            name: device.name.clone(),
-            heart_rate_service: device.heart_rate_service,
-            polar,
-            rssi_dbm: device.rssi_dbm,
-        };
-        let _ = self.events.try_send(RadioEvent::Sighting(sighting));
     }
 
-    async fn connect(&mut self, request: Request, adapter: &Adapter, links: &mut JoinSet<Address>) {
+    /// Tells of straps that are connected and not ours, and forgets what has gone.
+    fn tidy_up(&mut self) {
+        let links = &self.links;
+        for address in self.devices.left_over(|address| links.contains_key(address)) {
+            self.tell(address, None);
+        }
+        self.devices.forget_old(|address| links.contains_key(address));
+    }
+
+    async fn connect(
+        &mut self,
+        request: Request,
+        adapter: &Adapter,
+        links: &mut JoinSet<(Address, u64)>,
+    ) {
         let Request { peer, reply } = request;
-        let peripheral = match self.devices.get_mut(&peer.address) {
+        let handle = self.devices.get_mut(peer.address).map(|device| &mut device.handle);
+        let peripheral = match handle {
             None => Err(LinkError::Gone),
-            Some(Device { peripheral: Some(peripheral), .. }) => Ok(peripheral.clone()),
-            Some(device) => match &device.id {
-                None => Err(LinkError::Gone),
-                // One object a strap, kept: notifications are matched by what it has discovered.
-                Some(id) => match timeout(CALL_LIMIT, adapter.peripheral(id)).await {
-                    Ok(Ok(peripheral)) => Ok(device.peripheral.insert(peripheral).clone()),
-                    Ok(Err(error)) => Err(link_error(&error)),
-                    Err(_) => Err(LinkError::Timeout(CALL_LIMIT)),
-                },
+            Some(Handle { peripheral: Some(peripheral), .. }) => Ok(peripheral.clone()),
+            Some(handle) => match timeout(CALL_LIMIT, adapter.peripheral(&handle.id)).await {
+                Ok(Ok(peripheral)) => Ok(handle.peripheral.insert(peripheral).clone()),
+                Ok(Err(error)) => Err(link_error(&error)),
+                Err(_) => Err(LinkError::Timeout(CALL_LIMIT)),
             },
         };
         match peripheral {
@@ -495,11 +494,13 @@ impl Worker {
             }
             Ok(peripheral) => {
                 let (lost, lost_watch) = watch::channel(false);
-                self.links.insert(peer.address, lost);
+                self.links_begun += 1;
+                let number = self.links_begun;
+                self.links.insert(peer.address, Lifeline { lost, number });
                 let clock = self.clock.clone();
                 links.spawn(async move {
                     Link { peripheral, clock, lost: lost_watch }.run(reply).await;
-                    peer.address
+                    (peer.address, number)
                 });
             }
         }
@@ -625,11 +626,7 @@ async fn limited<T>(
     doing: &str,
     call: impl Future<Output = Result<T, btleplug::Error>>,
 ) -> Result<T, String> {
-    match timeout(CALL_LIMIT, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("{doing} failed: {error}")),
-        Err(_) => Err(format!("{doing} was not answered")),
-    }
+    answered(CALL_LIMIT, call).await.map_err(|error| format!("{doing} failed: {error}"))
 }
 
 async fn answered<T>(

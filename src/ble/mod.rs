@@ -4,6 +4,7 @@
 //! connection; [`scan`] knows who is who; [`slots`] knows how many links an adapter bears. [`bluez`] is the real radio.
 
 pub mod bluez;
+mod devices;
 mod link;
 mod scan;
 mod slots;
@@ -94,6 +95,26 @@ pub struct Sighting {
     pub polar: Option<Vec<u8>>,
     /// Signal strength.
     pub rssi_dbm: Option<i16>,
+}
+
+/// A wish for a connection, on its way to whoever owns the radio.
+pub struct Request {
+    /// To whom.
+    pub peer: Peer,
+    /// Told what came of it.
+    pub reply: oneshot::Sender<Result<Connection, LinkError>>,
+}
+
+impl Request {
+    /// Asks and waits for the answer. A radio that has stopped has no adapter.
+    ///
+    /// # Errors
+    /// Why no connection came about.
+    pub async fn ask(queue: &mpsc::Sender<Self>, peer: Peer) -> Result<Connection, LinkError> {
+        let (reply, answer) = oneshot::channel();
+        queue.send(Self { peer, reply }).await.map_err(|_| LinkError::NoAdapter)?;
+        answer.await.map_err(|_| LinkError::NoAdapter)?
+    }
 }
 
 /// What a radio reports.

@@ -102,8 +102,10 @@ struct Strap {
 enum Phase {
     /// Not connected; may be tried from this moment on.
     Free(Instant),
-    /// A link task has it.
-    Taken(AdapterName),
+    /// A link task is connecting it.
+    Opening(AdapterName),
+    /// Its notifications flow.
+    Linked(AdapterName),
 }
 
 /// The supervisor.
@@ -170,8 +172,11 @@ impl<R: Radio> Supervisor<R> {
                     None => events_open = false,
                 },
                 Some(strap) = self.up.recv() => {
-                    if let Some(Strap { phase: Phase::Taken(adapter), .. }) = self.straps.get(&strap) {
+                    if let Some(known) = self.straps.get_mut(&strap)
+                        && let Phase::Opening(adapter) = &known.phase
+                    {
                         self.slots.opened(adapter, &strap);
+                        known.phase = Phase::Linked(adapter.clone());
                     }
                     self.show_adapters();
                 }
@@ -242,7 +247,7 @@ impl<R: Radio> Supervisor<R> {
         }
         self.intake.board().heard(&identity.id, sighting.rssi_dbm);
         if self.rules.broadcast
-            && matches!(strap.phase, Phase::Free(_))
+            && !matches!(strap.phase, Phase::Linked(_))
             && let Some(reading) = self.scan.broadcast(&sighting)
         {
             self.intake.take(Fact::Reading(reading)).await?;
@@ -270,7 +275,7 @@ impl<R: Radio> Supervisor<R> {
                 })
                 .min_by_key(|(_, strap, _)| strap.tried);
             let Some((id, strap, address)) = candidate else { continue };
-            strap.phase = Phase::Taken(adapter.clone());
+            strap.phase = Phase::Opening(adapter.clone());
             strap.tried = Some(now);
             strap.told_waiting = false;
             self.slots.open(&adapter, id);
@@ -311,8 +316,10 @@ impl<R: Radio> Supervisor<R> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let Some(strap) = self.straps.get_mut(&id) else { return Ok(()) };
-        let Phase::Taken(adapter) = &strap.phase else { return Ok(()) };
-        let adapter = adapter.clone();
+        let adapter = match &strap.phase {
+            Phase::Free(_) => return Ok(()),
+            Phase::Opening(adapter) | Phase::Linked(adapter) => adapter.clone(),
+        };
         let mut delay = None;
         match &outcome {
             Outcome::NotUp(error) => {
@@ -348,7 +355,7 @@ impl<R: Radio> Supervisor<R> {
         let now = Instant::now();
         self.straps.retain(|_, strap| {
             let heard = strap.heard.values().any(|(_, _, heard)| now - *heard <= FORGET_EVERY);
-            heard || matches!(strap.phase, Phase::Taken(_))
+            heard || !matches!(strap.phase, Phase::Free(_))
         });
     }
 

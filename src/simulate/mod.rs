@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ble::{
     AdapterName, Address, Connection, EVENT_QUEUE, LINK_QUEUE, LinkEnd, LinkError, LinkEvent, Peer,
-    Radio, RadioEvent, Sighting, Started,
+    Radio, RadioEvent, Request, Sighting, Started,
 };
 use crate::clock::Clock;
 use crate::reading::{Contact, HeartRate, Source, StrapId, StrapInfo};
@@ -50,18 +50,10 @@ pub struct Simulated {
     requests: mpsc::Sender<Request>,
 }
 
-struct Request {
-    address: Address,
-    reply: oneshot::Sender<Result<Connection, LinkError>>,
-}
-
 impl Radio for Simulated {
     async fn connect(&self, peer: Peer) -> Result<Connection, LinkError> {
         tokio::time::sleep(CONNECT_TAKES).await;
-        let (reply, answer) = oneshot::channel();
-        let request = Request { address: peer.address, reply };
-        self.requests.send(request).await.map_err(|_| LinkError::NoAdapter)?;
-        answer.await.map_err(|_| LinkError::NoAdapter)?
+        Request::ask(&self.requests, peer).await
     }
 }
 
@@ -168,7 +160,7 @@ async fn drive(
                     let _ = events.try_send(RadioEvent::Sighting(sighting));
                 }
             }
-            Some(Request { address, reply }) = requests.recv() => match free.remove(&address) {
+            Some(Request { peer: Peer { address, .. }, reply }) = requests.recv() => match free.remove(&address) {
                 None => {
                     let _ = reply.send(Err(LinkError::Gone));
                 }

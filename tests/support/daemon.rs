@@ -35,6 +35,16 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts `pulsegate run` with this configuration and further arguments.
     pub(crate) fn start(folder: &Path, config: &str, arguments: &[&str]) -> Self {
+        Self::start_with(folder, config, arguments, &[])
+    }
+
+    /// The same with this in its environment.
+    pub(crate) fn start_with(
+        folder: &Path,
+        config: &str,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Self {
         let data_dir = folder.join("data");
         let config_path = folder.join("pulsegate.toml");
         std::fs::write(&config_path, format!("data_dir = {data_dir:?}\n{config}")).unwrap();
@@ -42,6 +52,7 @@ impl Daemon {
         all.extend(arguments);
         let mut child = pulsegate(&all)
             .env("RUST_LOG", "info,pulsegate::buffer=trace")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -92,10 +103,15 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Asks it to stop and waits for that.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Asks it to stop and waits for that.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.terminate();
         self.child.wait().unwrap()
     }
 
