@@ -546,7 +546,6 @@ impl Link {
         if find(HeartRateMeasurement.characteristic()).is_none() {
             return Err(LinkError::NoHeartRate);
         }
-        let notifications = answered(CALL_LIMIT, peripheral.notifications()).await?;
         let mut info = StrapInfo::default();
         let mut battery = None;
         let level = BatteryLevel.characteristic();
@@ -567,6 +566,8 @@ impl Link {
         };
         // What was read in time is kept, the rest is left.
         let _ = timeout(INFO_LIMIT, read_all).await;
+        // Only now: BlueZ notifies what is read, and the battery would be told twice.
+        let notifications = answered(CALL_LIMIT, peripheral.notifications()).await?;
         for profile in sensor::PROFILES.iter().rev() {
             // Heart rate is the first of them, so it is subscribed to last: its notifications flow when we return.
             if let Some(characteristic) = find(profile.characteristic()) {
