@@ -77,7 +77,7 @@ async fn straps_that_drop_out_are_read_again_by_themselves() {
             Fact::Reading(_) => readings += 1,
             Fact::Event(event) => match &event.kind {
                 EventKind::StrapConnected { strap, .. } => {
-                    *connected.entry(strap.clone()).or_default() += 1
+                    *connected.entry(strap.clone()).or_default() += 1;
                 }
                 EventKind::StrapLost { strap, reason } => {
                     *lost.entry(strap.clone()).or_default() += 1;

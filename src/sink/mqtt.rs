@@ -45,6 +45,9 @@ use crate::reading::EntryId;
 /// Messages from the log on their way at once: enough for a round trip of a second, few enough to hold in memory.
 const WINDOW: usize = 20;
 
+/// And bytes: what is ahead of a live value on a slow line. Two seconds at 1 Mbit/s.
+const WINDOW_BYTES: usize = 256 * 1024;
+
 /// A delivery waits so long for a connection that is being made.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
 
@@ -106,15 +109,23 @@ impl MqttSink {
     async fn connected(&mut self) -> Result<(mpsc::Sender<Publish>, usize), DeliveryError> {
         let decided = self.link.wait_for(|link| !matches!(link, Link::Down(_)));
         let decided = self.stop.run_until_cancelled(timeout(CONNECTION_WITHIN, decided)).await;
-        if let Some(Ok(Err(_))) = decided {
-            // The task has panicked; nothing can be delivered any more.
-            return Err(DeliveryError::halt("the MQTT connection has failed: restart"));
-        }
+        let task_is_gone = matches!(decided, Some(Ok(Err(_))));
         drop(decided);
+        if task_is_gone {
+            return Err(self.failed().await);
+        }
         match &*self.link.borrow_and_update() {
             Link::Up { queue, most_bytes } => Ok((queue.clone(), *most_bytes)),
             Link::Down(reason) => Err(lost(reason)),
             Link::Refused(reason) => Err(DeliveryError::halt(reason)),
+        }
+    }
+
+    /// The task of the connection never ends by itself: it has panicked, and so does the sink's.
+    async fn failed(&mut self) -> DeliveryError {
+        match self.tasks.join_next().await {
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => DeliveryError::halt("the task of the MQTT connection has ended: restart"),
         }
     }
 
@@ -142,22 +153,27 @@ impl MqttSink {
         let skipped = batch.partition_point(|outgoing| outgoing.entry.id < self.taken.next);
         let gateway = self.gateway.clone();
         let mut parts = parts(&batch[skipped..], &gateway, most_bytes);
-        let mut waiting: VecDeque<(Part<'_>, Answer)> = VecDeque::with_capacity(WINDOW);
+        let mut waiting: VecDeque<(Part<'_>, usize, Answer)> = VecDeque::with_capacity(WINDOW);
+        let mut under_way = 0;
         let mut open = true;
         loop {
             while open
                 && waiting.len() < WINDOW
+                && under_way < WINDOW_BYTES
                 && let Some(part) = parts.next()
             {
                 let message = part.message(&gateway, &self.topics).map_err(|error| {
                     DeliveryError::halt(format!("an entry cannot be written as JSON: {error}"))
                 })?;
+                let bytes = message.payload.len();
                 let (done, answer) = oneshot::channel();
                 // After the end of a connection the answers that came before it are still looked at.
                 open = queue.send(Publish { message, done: Some(done) }).await.is_ok();
-                waiting.push_back((part, answer));
+                waiting.push_back((part, bytes, answer));
+                under_way += bytes;
             }
-            let Some((part, answer)) = waiting.pop_front() else { return Ok(()) };
+            let Some((part, bytes, answer)) = waiting.pop_front() else { return Ok(()) };
+            under_way -= bytes;
             let answer = tokio::select! {
                 answer = answer => answer,
                 () = &mut out_of_time => {

@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps to be safe: every wait is for something, and bounded.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -212,10 +213,19 @@ impl Received {
     }
 }
 
+/// What a subscriber has written down.
+#[derive(Default)]
+struct Book {
+    received: Vec<Received>,
+    /// Entries from `batch` and `event` topics, with repeats.
+    entries: Vec<(u64, serde_json::Value)>,
+    distinct: BTreeSet<u64>,
+    subscriptions: usize,
+}
+
 /// Subscribes to everything with a session that outlives connections, and comes back by itself.
 pub struct Subscriber {
-    received: Arc<Mutex<Vec<Received>>>,
-    subscriptions: Arc<Mutex<usize>>,
+    book: Arc<Mutex<Book>>,
     _task: JoinSet<()>,
 }
 
@@ -242,54 +252,41 @@ impl Subscriber {
         if let Some((user, password)) = credentials {
             options.set_credentials(user.to_owned(), password.to_owned());
         }
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let subscriptions = Arc::new(Mutex::new(0));
+        let book = Arc::new(Mutex::new(Book::default()));
         let mut task = JoinSet::new();
-        task.spawn(listen(options, received.clone(), subscriptions.clone()));
-        Self { received, subscriptions, _task: task }
+        task.spawn(listen(options, book.clone()));
+        Self { book, _task: task }
+    }
+
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
     }
 
     /// Waits for the `n`th time that the broker has confirmed the subscription.
     pub async fn subscribed(&self, n: usize) {
-        until("the subscription", || (*self.subscriptions.lock().unwrap() >= n).then_some(()))
-            .await;
-    }
-
-    /// How often the broker has confirmed the subscription.
-    pub fn subscriptions(&self) -> usize {
-        *self.subscriptions.lock().unwrap()
+        until("the subscription", || (self.book().subscriptions >= n).then_some(())).await;
     }
 
     /// Everything so far, in the order of arrival.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap().clone()
+        self.book().received.clone()
     }
 
     /// Waits for a message.
     pub async fn message(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
-        until(what, || self.received.lock().unwrap().iter().find(|m| wanted(m)).cloned()).await
+        until(what, || self.book().received.iter().find(|m| wanted(m)).cloned()).await
     }
 
-    /// Entries from `batch` and `event` topics, in the order of arrival, with repeats.
-    pub fn entries(&self) -> Vec<(u64, serde_json::Value)> {
-        let mut entries = Vec::new();
-        for message in self.received.lock().unwrap().iter() {
-            entries.extend(entries_of(&message.topic, &message.payload));
-        }
-        entries
+    /// How many entries have come, repeats included.
+    pub fn count(&self) -> usize {
+        self.book().entries.len()
     }
 
-    /// Waits until so many different entries have come.
+    /// Waits until so many different entries have come; in the order of arrival, with repeats.
     pub async fn distinct(&self, count: usize) -> Vec<(u64, serde_json::Value)> {
         until(&format!("{count} different entries"), || {
-            let entries = self.entries();
-            let ids: std::collections::BTreeSet<_> = entries.iter().map(|(id, _)| *id).collect();
-            eprintln!(
-                "{} {:?}",
-                ids.len(),
-                (0..3000).filter(|i| !ids.contains(i)).collect::<Vec<_>>()
-            );
-            (ids.len() >= count).then_some(entries)
+            let book = self.book();
+            (book.distinct.len() >= count).then(|| book.entries.clone())
         })
         .await
     }
@@ -306,11 +303,7 @@ pub fn entries_of(topic: &str, payload: &[u8]) -> Vec<(u64, serde_json::Value)> 
     samples.into_iter().map(|sample| (sample["seq"].as_u64().unwrap(), sample)).collect()
 }
 
-async fn listen(
-    options: MqttOptions,
-    received: Arc<Mutex<Vec<Received>>>,
-    subscriptions: Arc<Mutex<usize>>,
-) {
+async fn listen(options: MqttOptions, book: Arc<Mutex<Book>>) {
     let (client, mut events) = AsyncClient::builder(options).capacity(10).build();
     let mut pause = tokio::time::interval(Duration::from_millis(50));
     loop {
@@ -318,11 +311,16 @@ async fn listen(
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 client.try_subscribe("#", QoS::AtLeastOnce).unwrap();
             }
-            Ok(Event::Incoming(Packet::SubAck(_))) => *subscriptions.lock().unwrap() += 1,
+            Ok(Event::Incoming(Packet::SubAck(_))) => book.lock().unwrap().subscriptions += 1,
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let properties = publish.properties.unwrap_or_default();
-                received.lock().unwrap().push(Received {
-                    topic: String::from_utf8(publish.topic.to_vec()).unwrap(),
+                let topic = String::from_utf8(publish.topic.to_vec()).unwrap();
+                let entries = entries_of(&topic, &publish.payload);
+                let mut book = book.lock().unwrap();
+                book.distinct.extend(entries.iter().map(|(id, _)| *id));
+                book.entries.extend(entries);
+                book.received.push(Received {
+                    topic,
                     payload: publish.payload.to_vec(),
                     retained: publish.retain,
                     at_least_once: publish.qos == QoS::AtLeastOnce,
