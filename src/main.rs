@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn start(args: cli::Args) -> Result<(), Failure> {
+    // Whatever is written holds health data or keys: for the owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Whatever speaks TLS later takes this provider; without it the first connection would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()

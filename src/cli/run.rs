@@ -37,8 +37,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     gateway::run(config, source, |ready| {
         // The link holds the key: it is for people at a terminal, not for the log.
-        if let Some(wall) = ready.wall.filter(|_| std::io::stdout().is_terminal()) {
-            println!("wall: {wall}");
+        if let Some(wall) = ready.wall.filter(|_| std::io::stderr().is_terminal()) {
+            eprintln!("wall: {wall}");
         }
     })
     .await

@@ -120,6 +120,7 @@ data_dir = "$WORK/data"
 id = "rig"
 [bluetooth]
 links_per_adapter = $RIG_STRAPS
+${BLUETOOTH_KEYS:-}
 [web]
 listen = ""
 [sinks.local.mqtt]
