@@ -1,16 +1,17 @@
 //! The composition root: builds everything, starts it, and stops it in order.
 //!
 //! Stopping: sources first (radio, links, pages), then the buffer commits, then the sinks finish the attempt in hand,
-//! then the buffer closes. One deadline holds for all but the last, which is local and must be done.
+//! then the buffer closes. Each has its limit but the last, which is local and must be done.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -22,11 +23,18 @@ use crate::config::{self, Config, Connect};
 use crate::exit::{Exit, Failure};
 use crate::intake::Intake;
 use crate::live::Board;
-use crate::reading::{Event, EventKind, Fact};
+use crate::reading::{EntryId, Event, EventKind, Fact};
 use crate::{notify, secret, simulate, sink, web};
 
-/// For sources and sinks together. The unit's TimeoutStopSec leaves the buffer as much again.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
+const SOURCES_LIMIT: Duration = Duration::from_secs(10);
+const SINKS_LIMIT: Duration = Duration::from_secs(7);
+
+/// Pages whose browser does not listen hold nothing up.
+const PAGES_LIMIT: Duration = Duration::from_secs(1);
+
+/// An address that is not there yet (the network comes up after us) is tried again this often.
+const LISTEN_EVERY: Duration = Duration::from_secs(10);
 
 /// Random bytes in a made gateway id: enough that no two boxes of a fleet share one.
 const GATEWAY_ID_BYTES: usize = 8;
@@ -135,7 +143,16 @@ impl House {
             config::SyncedBy::Operator => SyncSource::Vouched,
         };
         let clock = Clock::new(synced_by).map_err(|error| Failure::new(Exit::Software, error))?;
+        // A made id is as new as the folder. A configured one may have had another folder, on a card that died: its
+        // numbers must not be used again.
+        let first = match &config.gateway.id {
+            None => 0,
+            Some(_) => {
+                secret::random_epoch().map_err(|error| Failure::new(Exit::Software, error))?
+            }
+        };
         let options = buffer::Options {
+            first: EntryId(first),
             data_dir: data_dir.clone(),
             commit_every: Duration::from_millis(config.buffer.commit_every_ms.into()),
             max_bytes: u64::from(config.buffer.max_mb) << 20,
@@ -191,9 +208,13 @@ impl House {
             let path = web::socket_path(&self.data_dir);
             Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
         })?;
-        running.spawn(serve(web::serve_local(site.clone(), local)));
+        running.spawn(serve(web::serve_local(site.clone(), local), stop_sources.clone()));
         if let Some(listener) = listener {
-            running.spawn(serve(web::serve_wall(site.clone(), listener)));
+            let (pages, stop) = (site.clone(), stop_sources.clone());
+            running.spawn(async move {
+                let Some(listener) = listener.open(&stop).await else { return Ok(()) };
+                serve(web::serve_wall(pages, listener), stop).await
+            });
         }
         let watchdog = notify::watchdog(self.buffer);
         let stop = stop_sources.clone();
@@ -211,8 +232,7 @@ impl House {
             }
             Source::Bluetooth => {
                 let adapters = self.config.bluetooth.adapters;
-                let radio = bluez::start(adapters, clock.clone(), stop_sources)
-                    .map_err(|error| Failure::new(Exit::Software, error))?;
+                let radio = bluez::start(adapters, clock.clone(), stop_sources);
                 running.spawn_radio(radio, rules, intake, clock);
             }
         }
@@ -223,21 +243,28 @@ impl House {
 }
 
 impl House {
-    /// The wall page's door and key, if it is wanted.
-    async fn open_wall(&self) -> Result<Option<(web::Wall, tokio::net::TcpListener)>, Failure> {
+    /// The wall page's door and key, if it is wanted. Under a service manager the address may come later.
+    async fn open_wall(&self) -> Result<Option<(web::Wall, Door)>, Failure> {
         let listen = &self.config.web.listen;
         if listen.is_empty() {
             return Ok(None);
         }
         let opened = async {
             let listener = web::listen(listen).await?;
-            Ok::<_, std::io::Error>((listener.local_addr()?, listener))
+            Ok::<_, std::io::Error>((listener.local_addr()?, Door::Open(listener)))
         };
-        let (address, listener) = opened.await.map_err(|error| {
-            let text =
-                format!("cannot listen on {listen} for the wall page ([web] listen): {error}");
-            Failure::new(Exit::Unavailable, text)
-        })?;
+        let (address, listener) = match (opened.await, listen.parse()) {
+            (Ok(opened), _) => opened,
+            (Err(error), Ok(address)) if notify::supervised() => {
+                error!(%error, listen, "cannot listen for the wall page yet, will retry");
+                (address, Door::Later(listen.clone()))
+            }
+            (Err(error), _) => {
+                let text =
+                    format!("cannot listen on {listen} for the wall page ([web] listen): {error}");
+                return Err(Failure::new(Exit::Unavailable, text));
+            }
+        };
         let path = self.data_dir.join("wall-key");
         let key = secret::read_or_make(&path, WALL_KEY_BYTES).map_err(|error| {
             Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
@@ -322,7 +349,6 @@ impl Running {
     }
 
     async fn stop(mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + STOP_LIMIT;
         let mut result = Ok(());
         self.stop_sources.cancel();
         let sources = async {
@@ -330,7 +356,7 @@ impl Running {
                 result = std::mem::replace(&mut result, Ok(())).and(source_end(ended));
             }
         };
-        if timeout_at(deadline, sources).await.is_err() {
+        if timeout(SOURCES_LIMIT, sources).await.is_err() {
             warn!("some sources did not stop in time");
         }
         self.buffer.flush();
@@ -340,7 +366,7 @@ impl Running {
                 result = std::mem::replace(&mut result, Ok(())).and(sink_end(ended));
             }
         };
-        if timeout_at(deadline, sinks).await.is_err() {
+        if timeout(SINKS_LIMIT, sinks).await.is_err() {
             warn!("some sinks did not stop in time; what they have not delivered is kept");
             self.sinks.shutdown().await;
         }
@@ -355,8 +381,42 @@ impl Running {
     }
 }
 
-async fn serve(serving: impl Future<Output = std::io::Result<()>>) -> Result<(), Failure> {
-    serving.await.map_err(|error| Failure::new(Exit::Software, error))
+/// Serves pages until a moment after the stop: axum itself would wait for the last browser.
+async fn serve(
+    serving: impl Future<Output = std::io::Result<()>>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let too_long = async {
+        stop.cancelled().await;
+        sleep(PAGES_LIMIT).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(|error| Failure::new(Exit::Software, error)),
+        () = too_long => Ok(()),
+    }
+}
+
+/// The wall page's door, open or to be opened.
+enum Door {
+    Open(TcpListener),
+    Later(String),
+}
+
+impl Door {
+    /// The listener, as soon as it can be had; `None` when stopped before that.
+    async fn open(self, stop: &CancellationToken) -> Option<TcpListener> {
+        let address = match self {
+            Self::Open(listener) => return Some(listener),
+            Self::Later(address) => address,
+        };
+        loop {
+            stop.run_until_cancelled(sleep(LISTEN_EVERY)).await?;
+            if let Ok(listener) = web::listen(&address).await {
+                info!(address, "the wall page can be opened now");
+                return Some(listener);
+            }
+        }
+    }
 }
 
 fn buffer_failed(error: BufferError) -> Failure {

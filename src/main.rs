@@ -38,5 +38,8 @@ fn start(args: cli::Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Software, error))?;
-    runtime.block_on(cli::main(args))
+    let result = runtime.block_on(cli::main(args));
+    // A name that nobody resolves must not hold up the end: everything is safe by now.
+    runtime.shutdown_background();
+    result
 }

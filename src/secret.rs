@@ -68,6 +68,16 @@ pub fn read_or_make(path: &Path, bytes: usize) -> io::Result<Secret> {
     Ok(Secret(text))
 }
 
+/// Random bits, as many as a number in JSON can bear above the 32 that a log of years needs.
+///
+/// # Errors
+/// When the kernel gives none.
+pub fn random_epoch() -> io::Result<u64> {
+    let text = random_hex(4)?;
+    let number = u64::from_str_radix(&text, 16).map_err(io::Error::other)?;
+    Ok((number & 0x1F_FFFF) << 32)
+}
+
 fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     let mut filled = 0;

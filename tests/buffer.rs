@@ -20,8 +20,12 @@ fn clock() -> Clock {
 }
 
 fn open(folder: &Path, max_bytes: u64) -> Result<(Buffer, Keeper), BufferError> {
-    let options =
-        Options { data_dir: folder.to_owned(), commit_every: Duration::from_millis(20), max_bytes };
+    let options = Options {
+        data_dir: folder.to_owned(),
+        commit_every: Duration::from_millis(20),
+        max_bytes,
+        first: EntryId(0),
+    };
     Buffer::open(&options, &clock())
 }
 

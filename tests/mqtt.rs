@@ -47,6 +47,7 @@ impl Gateway {
             data_dir: folder.path().to_owned(),
             commit_every: Duration::from_millis(50),
             max_bytes: 64 << 20,
+            first: EntryId(0),
         };
         let (buffer, keeper) = Buffer::open(&options, &clock).unwrap();
         let board = Board::default();

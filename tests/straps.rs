@@ -38,6 +38,7 @@ async fn run(rules: Rules, settings: Settings) -> Vec<Entry> {
         data_dir: folder.path().to_owned(),
         commit_every: Duration::from_millis(50),
         max_bytes: 1 << 30,
+        first: EntryId(0),
     };
     let (buffer, mut keeper) = Buffer::open(&options, &clock).unwrap();
     let intake = Intake::new(buffer.clone(), Board::default());

@@ -2,8 +2,9 @@
 //!
 //! Two faults of the libraries shape it. Dropping one match rule may remove another strap's, so that it falls silent
 //! without an error: each adapter has a [`Manager`] (a D-Bus connection) of its own, whose `events()` is opened first
-//! and drained for ever. And the D-Bus layer panics on several threads: all of it lives on one thread of its own, with
-//! a current-thread runtime; a panic in there ends a task, not the daemon.
+//! and drained for ever. And the D-Bus layer panics on several threads, and never closes a connection by itself: each
+//! adapter has a thread of its own with a current-thread runtime, and giving up the one gives up the other. A panic in
+//! there ends a task, not the daemon.
 //!
 //! Nothing that BlueZ or its streams fail to tell is waited for: an adapter that does not answer, or goes off, is given
 //! up with everything that hangs on it and built anew from a fresh connection.
@@ -21,12 +22,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::devices::{Device, Devices};
+use super::thread::on_its_own;
 use super::{
     AdapterName, Address, Connection, EVENT_QUEUE, LINK_QUEUE, LinkEnd, LinkError, LinkEvent, Peer,
-    Radio, RadioError, RadioEvent, Request, Started,
+    Radio, RadioEvent, Request, Started,
 };
 use crate::clock::Clock;
 use crate::reading::StrapInfo;
@@ -51,7 +53,7 @@ const SCAN_SILENCE: Duration = Duration::from_secs(60);
 /// Requests to connect that are not looked at yet: one per adapter at a time.
 const REQUESTS: usize = 16;
 
-/// The radio: a door to the Bluetooth thread.
+/// The radio: a door to the adapters' threads.
 #[derive(Clone)]
 pub struct Bluez {
     requests: mpsc::Sender<Request>,
@@ -63,34 +65,20 @@ impl Radio for Bluez {
     }
 }
 
-/// Starts the Bluetooth thread over these adapters (names or addresses; all when empty).
-///
-/// # Errors
-/// When the thread cannot be started.
-pub fn start(
-    adapters: Vec<String>,
-    clock: Clock,
-    stop: CancellationToken,
-) -> std::io::Result<Started<Bluez>> {
+/// Starts the radio over these adapters (names or addresses; all when empty).
+pub fn start(adapters: Vec<String>, clock: Clock, stop: CancellationToken) -> Started<Bluez> {
     let (requests, request_queue) = mpsc::channel(REQUESTS);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
-    let (ended, end) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = std::thread::Builder::new().name("bluetooth".into()).spawn(move || {
-        let bluez = Thread { wanted: adapters, clock, stop, events: events_sender };
-        runtime.block_on(bluez.run(request_queue));
-        // What btleplug still has running may hang on a dead bus.
-        runtime.shutdown_background();
-        let _ = ended.send(());
-    })?;
+    let keeper = Keeper { wanted: adapters, clock, stop, events: events_sender };
     let driver = async move {
-        end.await.map_err(|_| RadioError("the Bluetooth thread panicked".to_owned()))?;
-        thread.join().map_err(|_| RadioError("the Bluetooth thread panicked".to_owned()))
+        keeper.run(request_queue).await;
+        Ok(())
     };
-    Ok(Started { radio: Bluez { requests }, events, driver: Box::pin(driver) })
+    Started { radio: Bluez { requests }, events, driver: Box::pin(driver) }
 }
 
-struct Thread {
+/// Keeps a worker for each adapter there is.
+struct Keeper {
     wanted: Vec<String>,
     clock: Clock,
     stop: CancellationToken,
@@ -104,38 +92,39 @@ struct Ended {
     reason: String,
 }
 
-impl Thread {
-    /// Keeps a worker for each adapter there is, until stopped.
+type Found = Vec<(AdapterName, Address)>;
+
+impl Keeper {
     async fn run(self, mut requests: mpsc::Receiver<Request>) {
         let mut workers: JoinSet<Ended> = JoinSet::new();
         let mut running: HashMap<AdapterName, mpsc::Sender<Request>> = HashMap::new();
-        let mut manager: Option<Manager> = None;
-        let mut look = interval(ADAPTERS_EVERY);
+        let (found_sender, mut found) = mpsc::channel(1);
+        let mut lister: JoinSet<String> = JoinSet::new();
+        lister.spawn(list_adapters(found_sender.clone(), Duration::ZERO));
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => break,
-                _ = look.tick() => match list(&mut manager).await {
-                    Ok(found) => {
-                        for (name, address) in found.into_iter().filter(|found| self.is_wanted(found)) {
-                            if running.contains_key(&name) {
-                                continue;
-                            }
-                            let (sender, queue) = mpsc::channel(REQUESTS);
-                            running.insert(name.clone(), sender);
-                            let worker = Worker::new(name, address, &self);
-                            workers.spawn(worker.run(queue));
+                Some(found) = found.recv() => {
+                    for (name, address) in self.only_wanted(found) {
+                        if running.contains_key(&name) {
+                            continue;
                         }
-                        if running.is_empty() {
-                            self.tell_none("BlueZ knows of no adapter that may be used").await;
-                        }
+                        let (sender, queue) = mpsc::channel(REQUESTS);
+                        running.insert(name.clone(), sender);
+                        workers.spawn(Worker::new(name, address, &self).on_its_own(queue));
                     }
-                    Err(reason) => {
-                        debug!(reason, "the adapters cannot be listed");
-                        if running.is_empty() {
-                            self.tell_none(&reason).await;
-                        }
+                    if running.is_empty() {
+                        self.tell_none("BlueZ knows of no adapter that may be used").await;
                     }
-                },
+                }
+                Some(ended) = lister.join_next() => {
+                    let reason = ended.unwrap_or_else(|error| error.to_string());
+                    debug!(reason, "the adapters cannot be listed");
+                    if running.is_empty() {
+                        self.tell_none(&reason).await;
+                    }
+                    lister.spawn(list_adapters(found_sender.clone(), ADAPTERS_EVERY));
+                }
                 Some(request) = requests.recv() => {
                     let worker = running.get(&request.peer.adapter);
                     let refused = match worker {
@@ -147,16 +136,12 @@ impl Thread {
                     }
                 }
                 Some(ended) = workers.join_next() => {
-                    let Ok(Ended { adapter, was_up, reason }) = ended else {
-                        warn!("an adapter's task panicked; all adapters are built anew");
-                        workers.shutdown().await;
-                        running.clear();
-                        continue;
+                    let Ended { adapter, was_up, reason } = match ended {
+                        Ok(ended) => ended,
+                        Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
                     running.remove(&adapter);
                     if was_up {
-                        // Most likely it is back already.
-                        look.reset_immediately();
                         let _ = self.events.send(RadioEvent::AdapterDown { adapter, reason }).await;
                     } else if running.is_empty() {
                         // It is there and does not work: as good as none.
@@ -165,16 +150,18 @@ impl Thread {
                 }
             }
         }
+        // The lister ends when nobody takes what it finds.
+        drop(found);
         while workers.join_next().await.is_some() {}
     }
 
-    fn is_wanted(&self, (name, address): &(AdapterName, Address)) -> bool {
-        let address = address.to_string();
-        self.wanted.is_empty()
-            || self
-                .wanted
-                .iter()
-                .any(|wanted| **wanted == **name || wanted.eq_ignore_ascii_case(&address))
+    fn only_wanted(&self, mut found: Found) -> Found {
+        found.retain(|(name, address)| {
+            let address = address.to_string();
+            let is = |wanted: &String| **wanted == **name || wanted.eq_ignore_ascii_case(&address);
+            self.wanted.is_empty() || self.wanted.iter().any(is)
+        });
+        found
     }
 
     async fn tell_none(&self, reason: &str) {
@@ -182,35 +169,40 @@ impl Thread {
     }
 }
 
-/// The adapters there are. The connection is kept between calls and given up when it fails.
-async fn list(manager: &mut Option<Manager>) -> Result<Vec<(AdapterName, Address)>, String> {
-    let listed = timeout(CALL_LIMIT, async {
-        let manager = match manager {
-            Some(manager) => manager,
-            None => manager.insert(Manager::new().await?),
-        };
-        let mut found = Vec::new();
-        for adapter in manager.adapters().await? {
-            let info = adapter.adapter_info().await?;
-            let name = info.split_whitespace().next().unwrap_or(&info).to_owned();
-            if let Some(address) = adapter.adapter_address().await? {
-                found.push((name.into(), Address(address.into_inner())));
+/// Lists the adapters again and again, over one connection, until that fails; says why it did.
+async fn list_adapters(found: mpsc::Sender<Found>, after: Duration) -> String {
+    tokio::time::sleep(after).await;
+    let listing = async move {
+        let manager = limited("connecting to the Bluetooth service", Manager::new()).await?;
+        let mut look = interval(ADAPTERS_EVERY);
+        loop {
+            tokio::select! {
+                () = found.closed() => return Err("stopping".to_owned()),
+                _ = look.tick() => {}
             }
+            let adapters = limited("listing the adapters", list(&manager)).await?;
+            // Closed is seen above.
+            let _ = found.send(adapters).await;
         }
-        Ok::<_, btleplug::Error>(found)
-    })
-    .await;
-    match listed {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            *manager = None;
-            Err(error.to_string())
-        }
-        Err(_) => {
-            *manager = None;
-            Err("the Bluetooth service does not answer".to_owned())
+    };
+    let ended: Result<Result<(), String>, String> =
+        on_its_own("bluetooth".to_owned(), listing).await;
+    match ended {
+        Ok(Err(reason)) | Err(reason) => reason,
+        Ok(Ok(())) => "listing ended".to_owned(),
+    }
+}
+
+async fn list(manager: &Manager) -> Result<Found, btleplug::Error> {
+    let mut found = Vec::new();
+    for adapter in manager.adapters().await? {
+        let info = adapter.adapter_info().await?;
+        let name = info.split_whitespace().next().unwrap_or(&info).to_owned();
+        if let Some(address) = adapter.adapter_address().await? {
+            found.push((name.into(), Address(address.into_inner())));
         }
     }
+    Ok(found)
 }
 
 /// What became of a sign of life that was asked for.
@@ -252,14 +244,14 @@ struct Handle {
 type Properties = (Address, Option<String>, bool, Option<Vec<u8>>);
 
 impl Worker {
-    fn new(name: AdapterName, address: Address, thread: &Thread) -> Self {
+    fn new(name: AdapterName, address: Address, keeper: &Keeper) -> Self {
         Self {
             devices: Devices::new(name.clone()),
             name,
             address,
-            clock: thread.clock.clone(),
-            stop: thread.stop.clone(),
-            events: thread.events.clone(),
+            clock: keeper.clock.clone(),
+            stop: keeper.stop.clone(),
+            events: keeper.events.clone(),
             links: HashMap::new(),
             links_begun: 0,
             heard: Instant::now(),
@@ -267,12 +259,16 @@ impl Worker {
         }
     }
 
-    async fn run(mut self, requests: mpsc::Receiver<Request>) -> Ended {
-        let reason = match self.work(requests).await {
-            Ok(()) => "stopping".to_owned(),
-            Err(reason) => reason,
+    async fn on_its_own(mut self, requests: mpsc::Receiver<Request>) -> Ended {
+        let adapter = self.name.clone();
+        let work = async move {
+            let worked = self.work(requests).await;
+            (self.up, worked.err().unwrap_or_else(|| "stopping".to_owned()))
         };
-        Ended { adapter: self.name, was_up: self.up, reason }
+        // After a panic it was up, as far as anybody knows.
+        let ended = on_its_own(format!("bluetooth-{adapter}"), work).await;
+        let (was_up, reason) = ended.unwrap_or_else(|reason| (true, reason));
+        Ended { adapter, was_up, reason }
     }
 
     /// Scans and connects until stopped, or until the adapter is lost (in words).
@@ -507,7 +503,7 @@ impl Worker {
     }
 }
 
-/// One connection, on the Bluetooth thread.
+/// One connection, on the adapter's thread.
 struct Link {
     peripheral: Peripheral,
     clock: Clock,
@@ -515,8 +511,13 @@ struct Link {
 }
 
 impl Link {
-    async fn run(mut self, reply: oneshot::Sender<Result<Connection, LinkError>>) {
-        match self.open().await {
+    async fn run(mut self, mut reply: oneshot::Sender<Result<Connection, LinkError>>) {
+        let opened = tokio::select! {
+            opened = self.open() => opened,
+            // Nobody wants it any more: stopping.
+            () = reply.closed() => Err(LinkError::Gone),
+        };
+        match opened {
             Err(error) => {
                 // BlueZ goes on trying by itself unless it is told not to.
                 let _ = timeout(CALL_LIMIT, self.peripheral.disconnect()).await;
@@ -619,7 +620,8 @@ async fn properties(adapter: &Adapter, id: &PeripheralId, address: Address) -> O
     let properties = timeout(CALL_LIMIT, ask).await.ok()?.ok()??;
     let heart_rate = properties.services.contains(&uuid_from_u16(HEART_RATE_SERVICE));
     let polar = properties.manufacturer_data.get(&polar_broadcast::COMPANY).cloned();
-    let name = properties.local_name.or(properties.advertisement_name);
+    // Not `local_name`: that is BlueZ's alias, which is the address for as long as there is no name.
+    let name = properties.advertisement_name;
     Some((address, name, heart_rate, polar))
 }
 

@@ -9,6 +9,7 @@ mod link;
 mod scan;
 mod slots;
 pub mod supervisor;
+mod thread;
 
 use std::fmt;
 use std::sync::Arc;

@@ -64,6 +64,8 @@ impl Scan {
                 device.named = true;
                 device.identity = Some(Identity { id: polar.id, model: Some(polar.model.into()) });
             } else if device.identity.is_none()
+                // Every Polar device has a name that tells its id; it will come.
+                && sighting.polar.is_none()
                 && (sighting.name.is_some() || now - device.first >= NAME_WAIT)
             {
                 let id = StrapId::from_address(sighting.peer.address.0);

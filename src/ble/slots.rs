@@ -1,6 +1,9 @@
 //! How many links each adapter bears, and who has them. An adapter opens one link at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::AdapterName;
 use crate::reading::StrapId;
@@ -15,8 +18,21 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Adapter {
     limit: usize,
+    /// Learned from a refusal, and until when it is believed: a controller may only have been slow to let go.
+    learned: Option<(usize, Instant)>,
     links: BTreeSet<StrapId>,
     opening: Option<StrapId>,
+}
+
+/// How long a learned limit holds.
+const BELIEVED_FOR: Duration = Duration::from_secs(60);
+
+impl Adapter {
+    fn full(&self) -> bool {
+        let learned = self.learned.filter(|(_, until)| Instant::now() < *until);
+        let limit = learned.map_or(self.limit, |(limit, _)| limit.min(self.limit));
+        self.links.len() >= limit
+    }
 }
 
 impl Slots {
@@ -26,8 +42,10 @@ impl Slots {
     }
 
     pub(super) fn adapter_up(&mut self, name: &AdapterName) {
-        let fresh = Adapter { limit: self.limit, links: BTreeSet::new(), opening: None };
-        self.adapters.entry(name.clone()).or_insert(fresh);
+        let fresh =
+            Adapter { limit: self.limit, learned: None, links: BTreeSet::new(), opening: None };
+        let back = |adapter: &mut Adapter| adapter.limit = self.limit;
+        self.adapters.entry(name.clone()).and_modify(back).or_insert(fresh);
     }
 
     /// Its links are given back one by one as they end.
@@ -40,8 +58,7 @@ impl Slots {
 
     /// Adapters that can open a link now.
     pub(super) fn ready(&self) -> Vec<AdapterName> {
-        let ready =
-            |adapter: &Adapter| adapter.opening.is_none() && adapter.links.len() < adapter.limit;
+        let ready = |adapter: &Adapter| adapter.opening.is_none() && !adapter.full();
         self.adapters
             .iter()
             .filter(|(_, adapter)| ready(adapter))
@@ -51,7 +68,7 @@ impl Slots {
 
     /// Whether every adapter is full, rather than just busy opening a link.
     pub(super) fn full(&self) -> bool {
-        self.adapters.values().all(|adapter| adapter.links.len() >= adapter.limit)
+        self.adapters.values().all(Adapter::full)
     }
 
     pub(super) fn open(&mut self, name: &AdapterName, strap: &StrapId) {
@@ -78,10 +95,11 @@ impl Slots {
         self.adapters.retain(|_, adapter| adapter.limit > 0 || !adapter.links.is_empty());
     }
 
-    /// The adapter said that it bears no further link: what it has now, without the refused one, is its limit.
+    /// The adapter said that it bears no further link: what it has now, without the refused one, is its limit for now.
     pub(super) fn refused(&mut self, name: &AdapterName) {
         if let Some(adapter) = self.adapters.get_mut(name) {
-            adapter.limit = adapter.limit.min(adapter.links.len().saturating_sub(1).max(1));
+            let bears = adapter.links.len().saturating_sub(1);
+            adapter.learned = Some((bears, Instant::now() + BELIEVED_FOR));
         }
     }
 
@@ -115,6 +133,19 @@ mod tests {
         assert_eq!(slots.ready(), std::slice::from_ref(&hci0));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_teaches_the_limit_for_a_while() {
+        let mut slots = Slots::new(7);
+        let hci0: AdapterName = "hci0".into();
+        slots.adapter_up(&hci0);
+        slots.open(&hci0, &strap(1));
+        slots.refused(&hci0);
+        slots.release(&hci0, &strap(1));
+        assert!(slots.full(), "others have its links: none is left");
+        tokio::time::advance(BELIEVED_FOR).await;
+        assert_eq!(slots.ready(), [hci0]);
+    }
+
     #[test]
     fn a_refusal_teaches_the_limit_and_a_lost_adapter_is_never_ready() {
         let mut slots = Slots::new(7);
@@ -127,11 +158,12 @@ mod tests {
         slots.release(&hci0, &strap(3));
         assert!(slots.full(), "three links are what it bears");
         slots.adapter_down(&hci0);
-        for n in 0..3 {
-            slots.release(&hci0, &strap(n));
-        }
+        slots.release(&hci0, &strap(0));
         assert!(slots.ready().is_empty());
+        // It may be back before its last old link has ended.
         slots.adapter_up(&hci0);
+        slots.release(&hci0, &strap(1));
+        slots.release(&hci0, &strap(2));
         assert_eq!(slots.ready(), [hci0]);
     }
 }

@@ -51,6 +51,8 @@ pub struct Options {
     pub commit_every: Duration,
     /// Largest size of the stored chunks, in bytes. The file on disk is about twice that.
     pub max_bytes: u64,
+    /// The first id of a new log. One that nobody has seen, where the folder may be new and the gateway's id is not.
+    pub first: EntryId,
 }
 
 /// Why the buffer cannot do its work.
@@ -180,15 +182,19 @@ impl Queue {
 /// The thread that owns the database, to be watched and at last joined.
 #[must_use]
 pub struct Keeper {
-    ended: oneshot::Receiver<Result<(), BufferError>>,
+    /// Gone once it has been told.
+    ended: Option<oneshot::Receiver<Result<(), BufferError>>>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Keeper {
-    /// Waits for the end: `Ok` after [`Buffer::close`], else what went wrong.
+    /// Waits for the end: `Ok` after [`Buffer::close`], else what went wrong, which is told once.
     pub async fn ended(&mut self) -> Result<(), BufferError> {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
         // A sender dropped without a word means that the thread panicked.
-        (&mut self.ended).await.unwrap_or(Err(BufferError::Closed))
+        let outcome = ended.await.unwrap_or(Err(BufferError::Closed));
+        self.ended = None;
+        outcome
     }
 
     /// Joins the thread, so that the database's lock is free. Call it once `ended` has returned.
@@ -232,7 +238,7 @@ impl Buffer {
             let kind = EventKind::Gap { first, last, reason: GapReason::UncleanStop };
             buffer.shared.queue().put(Fact::Event(Event { at: clock.now(), kind }), Room::Extra)?;
         }
-        Ok((buffer, Keeper { ended, thread }))
+        Ok((buffer, Keeper { ended: Some(ended), thread }))
     }
 
     /// Takes a fact into the log and gives it its place. It is not safe yet: see [`Buffer::durable`].

@@ -1,5 +1,6 @@
 //! The thread that owns the database: group commit, reads, cursors, and room when the log is full.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ const COMMIT_BYTES: usize = 64 << 10;
 const CURSOR_FILE_EVERY: Duration = Duration::from_secs(10);
 /// What is freed at once when the log is full, as a share of its size: gaps are told in large pieces.
 const FREE_SHARE: u64 = 20;
+/// And at most so much: nobody else is served meanwhile.
+const FREE_MOST: u64 = 8 << 20;
 
 const FORMAT_KEY: &str = "format";
 const SET_ASIDE_KEY: &str = "set_aside";
@@ -49,6 +52,8 @@ pub(super) struct Writer {
     bytes: u64,
     cursors: Cursors,
     cursors_changed: bool,
+    /// Sinks of this run. Cursors of sinks that were taken out of the configuration hold nothing.
+    registered: BTreeSet<String>,
     cursor_file_due: Option<Instant>,
 }
 
@@ -79,7 +84,8 @@ impl Writer {
             return Err(BufferError::TooNew { found, known: FORMAT });
         }
         let newest = match store.newest()? {
-            None => EntryId::default(),
+            None if file_set_aside > EntryId::default() => EntryId::default(),
+            None => options.first,
             Some((first, bytes)) => match record::decode(&bytes) {
                 Ok(entries) => first.plus(entries.len() as u64),
                 Err(source) => {
@@ -129,6 +135,7 @@ impl Writer {
             bytes,
             cursors,
             cursors_changed: false,
+            registered: BTreeSet::new(),
             cursor_file_due: None,
         };
         writer.set_aside_more()?;
@@ -304,8 +311,10 @@ impl Writer {
         if self.bytes <= self.options.max_bytes {
             return Ok(None);
         }
-        let goal = self.options.max_bytes - self.options.max_bytes / FREE_SHARE;
-        let slowest = self.cursors.values().min().copied().unwrap_or(EntryId(u64::MAX));
+        let piece = (self.options.max_bytes / FREE_SHARE).min(FREE_MOST);
+        let goal = self.options.max_bytes - piece;
+        let of_this_run = self.cursors.iter().filter(|(sink, _)| self.registered.contains(*sink));
+        let slowest = of_this_run.map(|(_, cursor)| *cursor).min().unwrap_or(EntryId(u64::MAX));
         let mut lost: Option<(EntryId, EntryId)> = None;
         let being_written = changes.chunks.first().map_or(EntryId(u64::MAX), |(first, _)| *first);
         let mut chunks = self.store.chunks(EntryId(0))?.peekable();
@@ -330,7 +339,12 @@ impl Writer {
         drop(chunks);
         info!(chunks = changes.drop.len(), "buffer full, the oldest entries made room");
         if let Some((first, last)) = lost {
-            for (sink, cursor) in self.cursors.iter_mut().filter(|(_, cursor)| **cursor <= last) {
+            let registered = &self.registered;
+            let overtaken = self
+                .cursors
+                .iter_mut()
+                .filter(|(sink, cursor)| **cursor <= last && registered.contains(*sink));
+            for (sink, cursor) in overtaken {
                 error!(sink, first = %first.max(*cursor), %last, "buffer full: entries were dropped before this sink had them");
                 *cursor = last.plus(1);
                 self.cursors_changed = true;
@@ -360,6 +374,7 @@ impl Writer {
 
     fn register(&mut self, sink: String) -> EntryId {
         let oldest = self.state.borrow().oldest;
+        self.registered.insert(sink.clone());
         if let Some(cursor) = self.cursors.get(&sink) {
             return *cursor;
         }

@@ -58,8 +58,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             listen(simulate::start(settings, clock, stop.clone()), args.seconds, &stop).await?
         }
         None => {
-            let radio = bluez::start(config.bluetooth.adapters, clock, stop.clone())
-                .map_err(|error| Failure::new(Exit::Software, error))?;
+            let radio = bluez::start(config.bluetooth.adapters, clock, stop.clone());
             listen(radio, args.seconds, &stop).await?
         }
     };

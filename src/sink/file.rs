@@ -4,10 +4,11 @@
 //! is ended before the next batch is written.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tracing::warn;
 
 use super::{Context, DeliveryError, Receipt, Sink};
 use crate::config;
@@ -81,19 +82,36 @@ impl Rotating {
     async fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
         // Taken out: after an error the file is opened anew, with a look at how it ends.
         let (mut file, size) = match self.file.take() {
-            Some(open) => open,
-            None => self.open().await?,
+            Some((file, size)) if self.is_still(&file).await => (file, size),
+            _ => self.open().await?,
         };
         file.write_all(text).await?;
         file.flush().await?;
         file.sync_data().await?;
         let size = size + text.len() as u64;
-        if size >= self.rotate_bytes {
-            drop(file);
-            self.rotate().await
-        } else {
-            self.file = Some((file, size));
-            Ok(())
+        if size >= self.rotate_bytes
+            && let Err(error) = self.rotate().await
+        {
+            // The entries are written all the same; it is tried again with the next ones.
+            warn!(file = %self.path.display(), %error, "the full file could not be moved on");
+        }
+        self.file = Some((file, size));
+        Ok(())
+    }
+
+    /// Whether the open file is the one at the path, and has not been moved or removed.
+    async fn is_still(&self, file: &tokio::fs::File) -> bool {
+        match (file.metadata().await, tokio::fs::metadata(&self.path).await) {
+            (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+            _ => false,
+        }
+    }
+
+    /// A new name must be durable too.
+    async fn sync_folder(&self) -> std::io::Result<()> {
+        match self.path.parent() {
+            Some(folder) => tokio::fs::File::open(folder).await?.sync_all().await,
+            None => Ok(()),
         }
     }
 
@@ -112,6 +130,7 @@ impl Rotating {
                 size += 1;
             }
         }
+        self.sync_folder().await?;
         Ok((file, size))
     }
 
@@ -124,7 +143,7 @@ impl Rotating {
                 _ => {}
             }
         }
-        Ok(())
+        self.sync_folder().await
     }
 }
 
@@ -154,6 +173,17 @@ mod tests {
         assert_eq!(std::fs::read_to_string(numbered(&path, 1)).unwrap(), "line 3...\n");
         assert_eq!(std::fs::read_to_string(numbered(&path, 2)).unwrap(), "line 2...\n");
         assert!(!numbered(&path, 3).exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_somebody_removed_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let mut file = Rotating { rotate_bytes: 1000, ..rotating(&path) };
+        file.write(b"1\n").await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.write(b"2\n").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
     }
 
     #[tokio::test]
