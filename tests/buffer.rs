@@ -244,6 +244,51 @@ async fn state_bytes(buffer: &Buffer) -> u64 {
 }
 
 #[tokio::test]
+async fn a_sink_of_an_earlier_run_loses_nothing_when_the_log_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let max_bytes = 64 << 10;
+    let (buffer, keeper) = open(folder.path(), max_bytes).unwrap();
+    buffer.register("taken-out").await.unwrap();
+    append_all(&buffer, [reading(0, 0)]).await;
+    close(&buffer, keeper).await;
+    let (buffer, keeper) = open(folder.path(), max_bytes).unwrap();
+    for hour in 0..6 {
+        append_all(&buffer, (hour * 3600..(hour + 1) * 3600).map(|n| reading(0, n))).await;
+    }
+    for second in 0..2 {
+        append_all(&buffer, [reading(0, 40_000 + second)]).await;
+    }
+    assert!(buffer.state().borrow().oldest > EntryId(0), "it was full");
+    let is_gap = |entry: &Entry| matches!(&entry.fact, Fact::Event(event) if matches!(event.kind, EventKind::Gap { .. }));
+    assert!(!read_all(&buffer).await.iter().any(is_gap), "nobody who is there has lost anything");
+    close(&buffer, keeper).await;
+}
+
+#[tokio::test]
+async fn a_new_log_begins_where_it_is_told_and_an_old_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_at = |first| {
+        let options = Options {
+            data_dir: folder.path().to_owned(),
+            commit_every: Duration::from_millis(20),
+            max_bytes: 1 << 20,
+            first: EntryId(first),
+        };
+        Buffer::open(&options, &clock()).unwrap()
+    };
+    let (buffer, keeper) = open_at(7 << 32);
+    assert_eq!(append_all(&buffer, [reading(0, 0)]).await[0].id, EntryId(7 << 32));
+    close(&buffer, keeper).await;
+    let (buffer, mut keeper) = open_at(9 << 32);
+    assert_eq!(append_all(&buffer, [reading(0, 1)]).await[0].id, EntryId((7 << 32) + 1));
+    buffer.close();
+    keeper.ended().await.unwrap();
+    // Asked again on the way out of the daemon: told once, and no panic.
+    keeper.ended().await.unwrap();
+    keeper.join();
+}
+
+#[tokio::test]
 async fn a_second_daemon_is_told_that_the_folder_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let (buffer, keeper) = open(folder.path(), 1 << 20).unwrap();

@@ -306,3 +306,52 @@ fn under_a_service_manager_an_adapter_is_waited_for() {
     manager.wait_for("WATCHDOG=1");
     assert!(daemon.stop().success(), "it went on, and stops when told to");
 }
+
+/// Watches the system calls of the buffer's thread: sled's own flush would not do, and no other test would notice.
+#[test]
+fn a_commit_is_told_only_after_its_data_file_was_synced() {
+    let test = "a_commit_is_told_only_after_its_data_file_was_synced";
+    if std::process::Command::new("strace").arg("--version").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "strace is not installed");
+        println!("SKIPPED {test}: strace is not installed (apt-get install strace)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (config, trace) = (folder.path().join("x.toml"), folder.path().join("trace"));
+    let data_dir = folder.path().join("data");
+    std::fs::write(&config, format!("data_dir = {data_dir:?}\n{FILE_SINK}")).unwrap();
+    // `timeout` is followed too; it ends the daemon properly.
+    let output = std::process::Command::new("strace")
+        .args(["-f", "-y", "-s", "400", "-e", "trace=fdatasync,write", "-o"])
+        .arg(&trace)
+        .args([
+            "timeout",
+            "-s",
+            "TERM",
+            "6",
+            env!("CARGO_BIN_EXE_pulsegate"),
+            "run",
+            "--simulate",
+            "4",
+            "--config",
+        ])
+        .arg(&config)
+        .env("RUST_LOG", "pulsegate::buffer=trace")
+        .env("NO_COLOR", "1")
+        .env_remove("JOURNAL_STREAM")
+        .output()
+        .unwrap();
+    let trace = std::fs::read_to_string(&trace).unwrap_or_default();
+    let mut synced = std::collections::BTreeSet::new();
+    let mut commits = 0;
+    for line in trace.lines() {
+        let thread = line.split_whitespace().next().unwrap();
+        if line.contains("fdatasync(") && line.contains("/buffer/db>") {
+            synced.insert(thread);
+        } else if line.contains("committed up=") && !line.contains("entries=0") {
+            commits += 1;
+            assert!(synced.remove(thread), "told before the data file was synced: {line}");
+        }
+    }
+    assert!(commits >= 5, "{commits} commits; {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -136,6 +136,12 @@ mod tests {
         tokio::time::advance(NAME_WAIT).await;
         assert_eq!(id(scan.heard(&sighting(None, true, None))).as_deref(), Some("A09E1A000001"));
 
+        // A Polar strap without its name yet: its printed id will come, and may be one to be ignored.
+        let mut scan = Scan::default();
+        scan.heard(&sighting(None, true, Some(&[0x33, 0, 0, 56])));
+        tokio::time::advance(NAME_WAIT).await;
+        assert_eq!(id(scan.heard(&sighting(None, true, Some(&[0x33, 0, 0, 56])))), None);
+
         let other = Scan::default().heard(&sighting(Some("TICKR 1234"), true, None));
         assert_eq!(id(other).as_deref(), Some("A09E1A000001"));
         assert_eq!(Scan::default().heard(&sighting(Some("Headphones"), false, None)), None);

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_somebody_removed_is_begun_anew() {
+    async fn a_file_that_somebody_removed_or_replaced_is_not_written_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let mut file = Rotating { rotate_bytes: 1000, ..rotating(&path) };
@@ -184,6 +184,11 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         file.write(b"2\n").await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+        // Moved away, and another one put in its place.
+        std::fs::rename(&path, folder.path().join("moved")).unwrap();
+        std::fs::write(&path, "other\n").unwrap();
+        file.write(b"3\n").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "other\n3\n");
     }
 
     #[tokio::test]
