@@ -5,6 +5,7 @@
 //! - [`cli`], [`gateway`], [`config`]: from the command line to everything running, and back in order.
 //! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
 //! - [`reading`], [`intake`]: the facts, and the one door in.
+//! - [`timeline`]: when each boot was.
 //! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up.
 //! - [`buffer`]: one durable log, one cursor per sink.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
@@ -24,6 +25,8 @@ pub mod secret;
 
 pub mod intake;
 pub mod reading;
+
+pub mod timeline;
 
 pub mod ble;
 pub mod sensor;

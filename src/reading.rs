@@ -90,8 +90,22 @@ impl fmt::Display for EntryId {
 
 /// One run of the machine, as the kernel names it (`/proc/sys/kernel/random/boot_id`). Monotonic times can
 /// be compared within one boot only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BootId(pub u128);
+
+impl TryFrom<String> for BootId {
+    type Error = uuid::Error;
+    fn try_from(text: String) -> Result<Self, uuid::Error> {
+        Ok(Self(uuid::Uuid::parse_str(text.trim())?.as_u128()))
+    }
+}
+
+impl From<BootId> for String {
+    fn from(boot: BootId) -> Self {
+        boot.to_string()
+    }
+}
 
 impl fmt::Display for BootId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,8 +113,9 @@ impl fmt::Display for BootId {
     }
 }
 
-/// How far the wall clock could be believed when something was stamped. A Pi has no battery clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How far the wall clock could be believed when something was stamped. A Pi has no battery clock. What is believed
+/// more is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockTrust {
     /// Never set: before this program was built, so certainly wrong.

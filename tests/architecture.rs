@@ -66,6 +66,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "src/normalize/",
             "src/format/",
             "src/reading.rs",
+            "src/timeline.rs",
             "src/activity.rs",
         ],
         &[
