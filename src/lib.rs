@@ -5,7 +5,7 @@
 //! - [`cli`], [`gateway`], [`config`]: from the command line to everything running, and back in order.
 //! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
 //! - [`reading`], [`intake`]: the facts, and the one door in.
-//! - [`timeline`]: when each boot was.
+//! - [`timeline`], [`timekeeper`]: when each boot was, and who notes it.
 //! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up.
 //! - [`buffer`]: one durable log, one cursor per sink.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
@@ -26,6 +26,7 @@ pub mod secret;
 pub mod intake;
 pub mod reading;
 
+pub mod timekeeper;
 pub mod timeline;
 
 pub mod ble;
