@@ -7,7 +7,8 @@
 use serde::Serialize;
 
 use crate::normalize::Outgoing;
-use crate::reading::{ClockTrust, Contact, EventKind, Fact, Measurement, Source};
+use crate::reading::{Contact, EventKind, Fact, Measurement, Source};
+use crate::timeline::TimeQuality;
 
 /// Version of this format.
 const V: u8 = 1;
@@ -30,7 +31,7 @@ pub struct ReadingSample<'a> {
     strap: &'a str,
     seq: u64,
     ts: String,
-    ts_quality: ClockTrust,
+    ts_quality: TimeQuality,
     #[serde(flatten)]
     value: Value,
 }
@@ -62,7 +63,7 @@ pub struct EventSample<'a> {
     gateway: &'a str,
     seq: u64,
     ts: String,
-    ts_quality: ClockTrust,
+    ts_quality: TimeQuality,
     #[serde(flatten)]
     kind: &'a EventKind,
 }
@@ -91,7 +92,7 @@ impl<'a> Batch<'a> {
 
 /// One entry as JSON.
 pub fn sample<'a>(gateway: &'a str, outgoing: &'a Outgoing) -> Sample<'a> {
-    let (seq, ts, ts_quality) = (outgoing.entry.id.0, rfc3339(outgoing.unix_us), outgoing.trust);
+    let (seq, ts, ts_quality) = (outgoing.entry.id.0, rfc3339(outgoing.unix_us), outgoing.quality);
     match &outgoing.entry.fact {
         Fact::Event(event) => {
             Sample::Event(EventSample { v: V, gateway, seq, ts, ts_quality, kind: &event.kind })
@@ -147,7 +148,10 @@ pub fn rfc3339(unix_us: i64) -> String {
 mod tests {
     use super::*;
     use crate::normalize::outgoing;
-    use crate::reading::{At, BootId, Entry, EntryId, HeartRate, Reading, RrInterval, StrapId};
+    use crate::reading::{
+        At, BootId, ClockTrust, Entry, EntryId, HeartRate, Reading, RrInterval, StrapId,
+    };
+    use crate::timeline::Timeline;
 
     fn reading(bpm: u16, contact: Contact) -> Outgoing {
         let measurement = Measurement::HeartRate(HeartRate {
@@ -164,10 +168,8 @@ mod tests {
             trust: ClockTrust::Synced,
         };
         let strap = StrapId::new("9F6E5322").unwrap();
-        outgoing(Entry {
-            id: EntryId(48211),
-            fact: Fact::Reading(Reading { strap, at, measurement }),
-        })
+        let fact = Fact::Reading(Reading { strap, at, measurement });
+        outgoing(Entry { id: EntryId(48211), fact }, &Timeline::default())
     }
 
     #[test]

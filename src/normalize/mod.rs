@@ -3,7 +3,8 @@
 //! Facts are stored as measured; whatever is mended is mended here, on the way out, so that a mistake is undone by
 //! delivering again.
 
-use crate::reading::{ClockTrust, Entry, Fact, Measurement};
+use crate::reading::{Entry, Fact, Measurement};
+use crate::timeline::{Placed, TimeQuality, Timeline};
 
 /// Heart rates outside this are marked as suspect, never dropped.
 const PLAUSIBLE_BPM: std::ops::RangeInclusive<u16> = 25..=250;
@@ -16,15 +17,14 @@ pub struct Outgoing {
     /// Unix time in microseconds.
     pub unix_us: i64,
     /// How far that time can be believed.
-    pub trust: ClockTrust,
+    pub quality: TimeQuality,
     /// A value that no heart has. Shown to receivers, who decide.
     pub suspect: bool,
 }
 
-/// Makes an entry ready to leave.
-pub fn outgoing(entry: Entry) -> Outgoing {
-    let at = entry.fact.at();
-    let (unix_us, trust) = (at.unix_us(), at.trust);
+/// Makes an entry ready to leave, at the time that is known today.
+pub fn outgoing(entry: Entry, timeline: &Timeline) -> Outgoing {
+    let Placed { unix_us, quality } = timeline.place(entry.fact.at());
     let suspect = match &entry.fact {
         Fact::Reading(reading) => match &reading.measurement {
             // 0 is the strap's word for "no beat found".
@@ -35,5 +35,38 @@ pub fn outgoing(entry: Entry) -> Outgoing {
         },
         Fact::Event(_) => false,
     };
-    Outgoing { unix_us, trust, suspect, entry }
+    Outgoing { unix_us, quality, suspect, entry }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{At, BootId, ClockTrust, EntryId, Event, EventKind};
+
+    #[test]
+    fn an_entry_from_before_the_clock_was_set_leaves_with_the_time_that_is_known_today() {
+        let early = At {
+            boot: BootId(1),
+            mono_us: 20_000_000,
+            wall_offset_us: 0,
+            trust: ClockTrust::Unset,
+        };
+        let began_us = 1_795_253_400_000_000;
+        let synced = At {
+            mono_us: 60_000_000,
+            wall_offset_us: began_us,
+            trust: ClockTrust::Synced,
+            ..early
+        };
+        let kind = EventKind::Started { version: "1".to_owned() };
+        let entry = Entry { id: EntryId(0), fact: Fact::Event(Event { at: early, kind }) };
+        let mut timeline = Timeline::default();
+        timeline.note(EntryId(0), &early);
+        let before = outgoing(entry.clone(), &timeline);
+        assert_eq!((before.unix_us, before.quality), (20_000_000, TimeQuality::Unset));
+        timeline.note(EntryId(1), &synced);
+        let after = outgoing(entry, &timeline);
+        assert_eq!(after.unix_us, began_us + 20_000_000);
+        assert_eq!(after.quality, TimeQuality::Corrected);
+    }
 }

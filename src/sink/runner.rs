@@ -10,6 +10,7 @@ use crate::buffer::BufferError;
 use crate::live::SinkState;
 use crate::normalize;
 use crate::reading::EntryId;
+use crate::timeline::Timeline;
 
 /// Entries handed over at once: ten messages of a broker, one request of a webhook, 2 MB in memory at most.
 const BATCH: usize = 2000;
@@ -34,8 +35,9 @@ pub(super) async fn run<S: Sink>(name: String, mut sink: S, context: Context) ->
             None => break,
             Some(committed) => committed.map_err(|_| BufferError::Closed)?,
         };
-        let batch: Vec<_> =
-            buffer.read(next, BATCH).await?.into_iter().map(normalize::outgoing).collect();
+        let timeline = Timeline::default();
+        let entries = buffer.read(next, BATCH).await?.into_iter();
+        let batch: Vec<_> = entries.map(|entry| normalize::outgoing(entry, &timeline)).collect();
         let Some(last) = batch.last().map(|outgoing| outgoing.entry.id) else {
             // Only a range without entries (a gap at the very end) was committed.
             next = committed;

@@ -184,6 +184,7 @@ mod tests {
         At, BootId, ClockTrust, Contact, Entry, Event, EventKind, HeartRate, Reading, RrInterval,
         Source, StrapId,
     };
+    use crate::timeline::Timeline;
 
     fn at() -> At {
         At { boot: BootId(1), mono_us: 5, wall_offset_us: 1 << 50, trust: ClockTrust::Restored }
@@ -199,12 +200,13 @@ mod tests {
         });
         let strap = StrapId::new(&"F".repeat(32)).unwrap();
         let fact = Fact::Reading(Reading { strap, at: at(), measurement });
-        outgoing(Entry { id: EntryId(id), fact })
+        outgoing(Entry { id: EntryId(id), fact }, &Timeline::default())
     }
 
     fn event(id: u64) -> Outgoing {
         let kind = EventKind::Started { version: "1".into() };
-        outgoing(Entry { id: EntryId(id), fact: Fact::Event(Event { at: at(), kind }) })
+        let fact = Fact::Event(Event { at: at(), kind });
+        outgoing(Entry { id: EntryId(id), fact }, &Timeline::default())
     }
 
     fn ids(part: Part<'_>) -> Vec<u64> {
