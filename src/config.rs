@@ -31,6 +31,8 @@ pub struct Config {
     pub straps: BTreeMap<StrapId, Strap>,
     /// How readings are kept.
     pub buffer: Buffer,
+    /// What comes first after an outage.
+    pub delivery: Delivery,
     /// Whether the wall clock can be believed.
     pub clock: Clock,
     /// The wall page.
@@ -112,11 +114,38 @@ pub struct Buffer {
     pub commit_every_ms: u32,
     /// Size of what is kept; the oldest goes first.
     pub max_mb: u32,
+    /// Age of what is kept; 0 for no limit.
+    pub max_days: u32,
+}
+
+impl Buffer {
+    /// Size of what is kept, in bytes.
+    pub fn max_bytes(&self) -> u64 {
+        u64::from(self.max_mb) << 20
+    }
 }
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self { commit_every_ms: 1000, max_mb: 256 }
+        Self { commit_every_ms: 1000, max_mb: 256, max_days: 0 }
+    }
+}
+
+/// `[delivery]`: after an outage the newest entries go first, and what has piled up drains behind them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// Share of a sink's time that what has piled up may take.
+    pub backlog_share_percent: u16,
+    /// Most entries of what has piled up that go to one sink in a second.
+    pub backlog_per_s: u32,
+    /// The drain begins after a random time up to this.
+    pub backlog_start_s: u16,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { backlog_share_percent: 50, backlog_per_s: 1000, backlog_start_s: 10 }
     }
 }
 

@@ -4,8 +4,9 @@
 //! then the buffer closes. Each has its limit but the last, which is local and must be done.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -24,7 +25,7 @@ use crate::exit::{Exit, Failure};
 use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
-use crate::{notify, secret, simulate, sink, web};
+use crate::{notify, secret, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
 const SOURCES_LIMIT: Duration = Duration::from_secs(10);
@@ -39,6 +40,9 @@ const LISTEN_EVERY: Duration = Duration::from_secs(10);
 /// Random bytes in a made gateway id: enough that no two boxes of a fleet share one.
 const GATEWAY_ID_BYTES: usize = 8;
 const WALL_KEY_BYTES: usize = 16;
+
+/// The file of the made id, in the data folder.
+const GATEWAY_ID: &str = "gateway-id";
 
 /// Where straps come from.
 #[derive(Debug, Clone)]
@@ -82,6 +86,29 @@ pub async fn run(
     notify::stopping();
     let stopped = running.stop().await;
     result.and(stopped)
+}
+
+/// What confirms the wall clock.
+pub fn synced_by(config: &Config) -> SyncSource {
+    match config.clock.synced_by {
+        config::SyncedBy::Timesyncd => SyncSource::default(),
+        config::SyncedBy::Operator => SyncSource::Vouched,
+    }
+}
+
+/// The identity of the box with this configuration and data folder, if it has one yet.
+///
+/// # Errors
+/// When the file that keeps it cannot be read.
+pub fn known_id(config: &Config, data_dir: &Path) -> io::Result<Option<String>> {
+    if let Some(id) = &config.gateway.id {
+        return Ok(Some(id.clone()));
+    }
+    match secret::read(&data_dir.join(GATEWAY_ID)) {
+        Ok(id) => Ok(Some(id.expose().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// SIGTERM and SIGINT.
@@ -131,18 +158,15 @@ impl House {
         let gateway = match &config.gateway.id {
             Some(id) => id.clone(),
             None => {
-                let path = data_dir.join("gateway-id");
+                let path = data_dir.join(GATEWAY_ID);
                 let made = secret::read_or_make(&path, GATEWAY_ID_BYTES).map_err(|error| {
                     Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
                 })?;
                 made.expose().to_owned()
             }
         };
-        let synced_by = match config.clock.synced_by {
-            config::SyncedBy::Timesyncd => SyncSource::default(),
-            config::SyncedBy::Operator => SyncSource::Vouched,
-        };
-        let clock = Clock::new(synced_by).map_err(|error| Failure::new(Exit::Software, error))?;
+        let clock =
+            Clock::new(synced_by(&config)).map_err(|error| Failure::new(Exit::Software, error))?;
         // A made id is as new as the folder. A configured one may have had another folder, on a card that died: its
         // numbers must not be used again.
         let first = match &config.gateway.id {
@@ -155,7 +179,11 @@ impl House {
             first: EntryId(first),
             data_dir: data_dir.clone(),
             commit_every: Duration::from_millis(config.buffer.commit_every_ms.into()),
-            max_bytes: u64::from(config.buffer.max_mb) << 20,
+            max_bytes: config.buffer.max_bytes(),
+            max_age: (config.buffer.max_days > 0)
+                .then(|| Duration::from_secs(u64::from(config.buffer.max_days) * 24 * 3600)),
+            sinks: config.sinks.keys().cloned().collect(),
+            purpose: buffer::Purpose::Collect,
         };
         let (buffer, keeper) =
             Buffer::open(&options, &clock).map_err(|error| Failure::new(Exit::Io, error))?;
@@ -190,6 +218,7 @@ impl House {
             buffer: self.buffer.clone(),
             stop: stop_sinks,
             data_dir: self.data_dir.clone(),
+            delivery: self.config.delivery.clone(),
         };
         for (name, settings) in &self.config.sinks {
             sink::spawn(&mut running.sinks, name, settings, &context)
@@ -216,6 +245,11 @@ impl House {
                 serve(web::serve_wall(pages, listener), stop).await
             });
         }
+        let (clock, buffer, stop) = (self.clock.clone(), self.buffer.clone(), stop_sources.clone());
+        running.spawn(async move {
+            timekeeper::watch(clock, |at| buffer.anchor(at), stop).await;
+            Ok(())
+        });
         let watchdog = notify::watchdog(self.buffer);
         let stop = stop_sources.clone();
         running.spawn(async move {

@@ -7,7 +7,7 @@
 //! - [`reading`], [`intake`]: the facts, and the one door in.
 //! - [`timeline`], [`timekeeper`]: when each boot was, and who notes it.
 //! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up.
-//! - [`buffer`]: one durable log, one cursor per sink.
+//! - [`buffer`]: one durable log, one cursor per sink. [`inspect`]: what operators ask of it.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`session`]: what heart rate means for the person.
 //! - [`live`], [`web`]: what is true now, and the pages that show it.
@@ -34,6 +34,7 @@ pub mod sensor;
 pub mod simulate;
 
 pub mod buffer;
+pub mod inspect;
 
 pub mod format;
 pub mod normalize;

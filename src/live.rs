@@ -65,7 +65,7 @@ pub enum SinkState {
         /// What the far side said.
         reason: String,
     },
-    /// Stopped until an operator mends something and restarts.
+    /// The far side takes nothing until somebody has mended something. It is asked again every hour.
     Parked {
         /// What has to be mended.
         reason: String,
@@ -82,8 +82,10 @@ pub struct Sink {
     pub delivered: u64,
     /// Entries that the far side refused for good.
     pub rejected: u64,
-    /// Next place it wants.
+    /// First place that it has not had.
     pub next: EntryId,
+    /// Places that drain behind the newest entries; 0 when there is one line only.
+    pub backlog: u64,
 }
 
 /// An adapter as it is now.
@@ -165,6 +167,7 @@ impl Board {
                 delivered: 0,
                 rejected: 0,
                 next: EntryId::default(),
+                backlog: 0,
             });
             change(sink);
         });

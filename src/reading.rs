@@ -271,6 +271,9 @@ pub enum EventKind {
         first: EntryId,
         /// Last place of the gap.
         last: EntryId,
+        /// How many entries were lost; `None` when nobody knows, and some places were perhaps never used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
         /// Why.
         reason: GapReason,
     },
@@ -282,8 +285,14 @@ pub enum EventKind {
 pub enum GapReason {
     /// The daemon was killed or lost power: the places had been set aside, and what was not yet safe is gone.
     UncleanStop,
-    /// The buffer was full; the oldest entries made room before this receiver had them.
+    /// The buffer was full; the oldest entries made room before every receiver had them.
     BufferFull,
+    /// Older than the operator wants entries to be kept.
+    TooOld,
+    /// The disk refused for so long that not everything could be held in memory.
+    NotStored,
+    /// The disk lost them: what was left was put back.
+    Damaged,
 }
 
 /// An event and its time.
@@ -312,6 +321,30 @@ impl Fact {
             Self::Event(event) => &event.at,
         }
     }
+
+    /// How long it is kept when there is no room.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Reading(_) => Class::Readings,
+            Self::Event(_) => Class::Events,
+        }
+    }
+}
+
+/// What goes first when the log is full: the lower class, its oldest first. A stream of raw samples (ECG) would be a
+/// class below [`Class::Readings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// What straps measure, second by second.
+    Readings,
+    /// What happened, seldom and small: it goes last.
+    Events,
+}
+
+impl Class {
+    /// Every class, the one that goes first first.
+    pub const ALL: [Self; 2] = [Self::Readings, Self::Events];
 }
 
 /// A fact and its place in the log.

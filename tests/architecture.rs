@@ -97,7 +97,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("sled", "src/buffer/store.rs"),
     ("rumqttc", "src/sink/mqtt/v5.rs"),
     ("rumqttc_v4", "src/sink/mqtt/v4.rs"),
-    ("reqwest", "src/cli/status.rs"),
+    ("reqwest", "src/cli/client.rs"),
     ("fitparser", "src/fit/decode.rs"),
 ];
 

@@ -1,79 +1,17 @@
 //! The buffer's promise: what is durable stays, ids are never reused, cursors hold, room is made in the open.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::path::Path;
-use std::time::Duration;
+#[path = "support/buffer.rs"]
+mod support;
 
 use proptest::prelude::*;
-use pulsegate::buffer::record::{CHUNK_MAX, ChunkBuilder, decode};
-use pulsegate::buffer::{Buffer, BufferError, Keeper, Options};
-use pulsegate::clock::{Clock, SyncSource};
+use pulsegate::buffer::record::{CHUNK_MAX, ChunkBuilder, decode, header};
+use pulsegate::buffer::{Buffer, BufferError, Cursor, Options, Span};
 use pulsegate::reading::{
-    At, BootId, ClockTrust, Contact, Entry, EntryId, Event, EventKind, Fact, GapReason, HeartRate,
-    Measurement, Reading, RrInterval, Source, StrapId,
+    At, BootId, Class, ClockTrust, Contact, Entry, EntryId, Event, EventKind, Fact, GapReason,
+    HeartRate, Measurement, Reading, RrInterval, Source, StrapId,
 };
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn clock() -> Clock {
-    Clock::new(SyncSource::Vouched).unwrap()
-}
-
-fn open(folder: &Path, max_bytes: u64) -> Result<(Buffer, Keeper), BufferError> {
-    let options = Options {
-        data_dir: folder.to_owned(),
-        commit_every: Duration::from_millis(20),
-        max_bytes,
-        first: EntryId(0),
-    };
-    Buffer::open(&options, &clock())
-}
-
-async fn close(buffer: &Buffer, mut keeper: Keeper) {
-    buffer.close();
-    tokio::time::timeout(LIMIT, keeper.ended()).await.unwrap().unwrap();
-    keeper.join();
-}
-
-/// A strap's reading at `second`, as an H10 sends it: one heart rate, one RR interval.
-fn reading(strap: usize, second: u64) -> Fact {
-    let jitter = (second * 7919 + strap as u64 * 104_729) % 30_000;
-    let bpm = 120 + ((second / 3 + strap as u64) % 40) as u16;
-    let rr = (61_440 / u64::from(bpm) + (second * 31) % 40) as u16;
-    Fact::Reading(Reading {
-        strap: StrapId::new(&format!("{:08X}", 0x9F6E_0000 + strap)).unwrap(),
-        at: At {
-            boot: BootId(7),
-            mono_us: 1_000_000 * second + jitter + strap as u64 * 1000,
-            wall_offset_us: 1_790_000_000_000_000,
-            trust: ClockTrust::Synced,
-        },
-        measurement: Measurement::HeartRate(HeartRate {
-            bpm,
-            contact: Contact::Unknown,
-            energy_kj: None,
-            rr: vec![RrInterval(rr)],
-            source: Source::Link,
-        }),
-    })
-}
-
-async fn append_all(buffer: &Buffer, facts: impl IntoIterator<Item = Fact>) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for fact in facts {
-        let id = tokio::time::timeout(LIMIT, buffer.append(fact.clone())).await.unwrap().unwrap();
-        entries.push(Entry { id, fact });
-    }
-    if let Some(last) = entries.last() {
-        buffer.flush();
-        tokio::time::timeout(LIMIT, buffer.durable(last.id)).await.unwrap().unwrap();
-    }
-    entries
-}
-
-async fn read_all(buffer: &Buffer) -> Vec<Entry> {
-    buffer.read(EntryId(0), usize::MAX).await.unwrap()
-}
+use support::{append_all, clock, close, crash_image, open, options, read_all, reading, within};
 
 #[tokio::test]
 async fn a_reading_takes_at_most_ten_bytes() {
@@ -97,6 +35,47 @@ async fn a_reading_takes_at_most_ten_bytes() {
 }
 
 #[tokio::test]
+async fn reading_in_pieces_while_more_comes_in_gives_what_one_read_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (buffer, keeper) = open(folder.path(), 1 << 30).unwrap();
+    // More readers than their left-overs are kept of; each takes pieces of another size.
+    let mut readers: Vec<Vec<Entry>> = vec![Vec::new(); 6];
+    for round in 0..60 {
+        let facts = (0..70usize).map(|n| match reading(n % 23, round * 4 + n as u64 / 23) {
+            Fact::Reading(Reading { strap, at, .. }) if n % 23 == 22 => {
+                let kind = EventKind::StrapLost { strap, reason: "out of range".into() };
+                Fact::Event(Event { at, kind })
+            }
+            reading => reading,
+        });
+        append_all(&buffer, facts).await;
+        for (n, taken) in readers.iter_mut().enumerate() {
+            let from = taken.last().map_or(EntryId(0), |entry| entry.id.plus(1));
+            // Some fall behind, some are up with the newest, and one also stops at a place.
+            let end = if n == 5 { from.plus(50) } else { EntryId(u64::MAX) };
+            for piece in [1 + n * 13, 9 + n] {
+                let from = taken.last().map_or(EntryId(0), |entry| entry.id.plus(1));
+                taken.extend(buffer.read(from, end, piece).await.unwrap());
+            }
+        }
+    }
+    let all = read_all(&buffer).await;
+    assert_eq!(all.len(), 60 * 70);
+    for (n, mut taken) in readers.into_iter().enumerate() {
+        assert_eq!(taken, all[..taken.len()], "reader {n}");
+        while taken.len() < all.len() {
+            let from = taken.last().unwrap().id.plus(1);
+            taken.extend(buffer.read(from, EntryId(u64::MAX), 37).await.unwrap());
+        }
+        assert_eq!(taken, all, "reader {n}");
+        // Once more from the middle, where something else was left over.
+        let again = buffer.read(all[1000].id, EntryId(u64::MAX), 500).await.unwrap();
+        assert_eq!(again, all[1000..1500], "reader {n}");
+    }
+    close(&buffer, keeper).await;
+}
+
+#[tokio::test]
 async fn what_was_durable_is_there_after_reopening_and_ids_go_on_without_a_hole() {
     let folder = tempfile::tempdir().unwrap();
     let mut expected = Vec::new();
@@ -111,19 +90,6 @@ async fn what_was_durable_is_there_after_reopening_and_ids_go_on_without_a_hole(
     assert_eq!(ids, (0..2000).collect::<Vec<_>>());
     let blobs = std::fs::read_dir(folder.path().join("buffer/blobs")).unwrap().count();
     assert_eq!(blobs, 0, "values so large that sled keeps them in files it never syncs");
-}
-
-/// Copies the folder as a crash leaves it: files as they are, no lock, nothing closed.
-fn crash_image(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            crash_image(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
 }
 
 #[tokio::test]
@@ -143,7 +109,7 @@ async fn after_a_crash_no_id_is_used_again_and_the_gap_is_told() {
     assert_eq!(all[..100], expected[..]);
     let first = EntryId(100);
     let gap = all.iter().find_map(|entry| match &entry.fact {
-        Fact::Event(Event { kind: EventKind::Gap { first, last, reason }, .. }) => {
+        Fact::Event(Event { kind: EventKind::Gap { first, last, reason, .. }, .. }) => {
             Some((*first, *last, *reason))
         }
         _ => None,
@@ -163,20 +129,20 @@ async fn cursors_are_kept_and_a_new_sink_begins_with_the_oldest_entry() {
     let folder = tempfile::tempdir().unwrap();
     let (buffer, keeper) = open(folder.path(), 1 << 30).unwrap();
     append_all(&buffer, (0..100).map(|n| reading(0, n))).await;
-    assert_eq!(buffer.register("club").await.unwrap(), EntryId(0));
-    buffer.advance("club", EntryId(40));
-    buffer.advance("club", EntryId(30));
+    assert_eq!(buffer.register("club").await.unwrap(), Cursor::at(EntryId(0)));
+    buffer.taken("club", Span::new(EntryId(0), EntryId(40)), Vec::new());
+    buffer.taken("club", Span::new(EntryId(0), EntryId(30)), Vec::new());
     close(&buffer, keeper).await;
 
     let (buffer, keeper) = open(folder.path(), 1 << 30).unwrap();
-    assert_eq!(buffer.register("club").await.unwrap(), EntryId(40), "never backwards");
-    assert_eq!(buffer.register("new").await.unwrap(), EntryId(0));
+    assert_eq!(buffer.register("club").await.unwrap(), Cursor::at(EntryId(40)), "never backwards");
+    assert_eq!(buffer.register("new").await.unwrap(), Cursor::at(EntryId(0)));
     close(&buffer, keeper).await;
 
     // The database is gone, the copy of the cursors is not: ids and cursors go on.
     std::fs::remove_dir_all(folder.path().join("buffer")).unwrap();
     let (buffer, keeper) = open(folder.path(), 1 << 30).unwrap();
-    assert_eq!(buffer.register("club").await.unwrap(), EntryId(40));
+    assert_eq!(buffer.register("club").await.unwrap(), Cursor::at(EntryId(40)));
     let after = append_all(&buffer, [reading(0, 0)]).await;
     assert!(after[0].id >= EntryId(100), "{:?}", after[0].id);
     close(&buffer, keeper).await;
@@ -198,49 +164,34 @@ async fn a_full_log_drops_its_oldest_and_tells_whoever_had_not_taken_them() {
     let state = buffer.state().borrow().clone();
     assert!(state.bytes <= max_bytes + CHUNK_MAX as u64, "{}", state.bytes);
     assert!(state.oldest > EntryId(0));
-    // "slow" had nothing, so its place moved on to behind what is gone.
-    assert!(state.cursors["slow"] >= state.oldest);
     let all = read_all(&buffer).await;
-    assert_eq!(all.first().unwrap().id, state.oldest);
-    let gaps: Vec<(u64, u64)> = all
+    let is_reading = |entry: &&Entry| matches!(entry.fact, Fact::Reading(_));
+    assert_eq!(all.iter().find(is_reading).unwrap().id, state.oldest);
+    let gaps: Vec<(u64, u64, u64)> = all
         .iter()
         .filter_map(|entry| match &entry.fact {
             Fact::Event(Event {
-                kind: EventKind::Gap { first, last, reason: GapReason::BufferFull },
+                kind: EventKind::Gap { first, last, count, reason: GapReason::BufferFull },
                 ..
-            }) => Some((first.0, last.0)),
+            }) => Some((first.0, last.0, count.unwrap())),
             _ => None,
         })
         .collect();
-    assert!(gaps.iter().any(|(_, last)| last + 1 == state.oldest.0), "{gaps:?} {}", state.oldest);
-    assert!(gaps.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "gaps join up: {gaps:?}");
+    // Every reading before the oldest is told, once; the events among them are still there.
+    assert_eq!(gaps.first().unwrap().0, 0);
+    assert_eq!(gaps.last().unwrap().1 + 1, state.oldest.0, "{gaps:?}");
+    assert!(gaps.windows(2).all(|pair| pair[0].1 < pair[1].0), "{gaps:?}");
+    let events_before = all.iter().filter(|entry| entry.id < state.oldest).count() as u64;
+    let told: u64 = gaps.iter().map(|(.., count)| count).sum();
+    assert_eq!((told, state.lost["slow"]), (state.oldest.0 - events_before, told));
     close(&buffer, keeper).await;
 
     let (buffer, keeper) = open(folder.path(), max_bytes).unwrap();
-    assert_eq!(
-        buffer.state().borrow().bytes,
-        state_bytes(&buffer).await,
-        "the size is known after reopening"
-    );
+    let verified = buffer.verify().await.unwrap();
+    let state = buffer.state().borrow().clone();
+    assert_eq!((state.bytes, state.entries), (verified.bytes, verified.entries), "{verified:?}");
+    assert_eq!(verified.bad, []);
     close(&buffer, keeper).await;
-}
-
-/// The size of the stored chunks, as counting them anew gives it.
-async fn state_bytes(buffer: &Buffer) -> u64 {
-    let mut builder: Option<ChunkBuilder> = None;
-    let mut bytes = 0;
-    // Chunks are as long as they were when they were closed; rebuilding them in order gives the same ones.
-    for entry in read_all(buffer).await {
-        let mut chunk =
-            builder.take().unwrap_or_else(|| ChunkBuilder::new(entry.id, entry.fact.at()));
-        if !chunk.push(entry.id, &entry.fact) {
-            bytes += chunk.bytes().len() as u64;
-            chunk = ChunkBuilder::new(entry.id, entry.fact.at());
-            assert!(chunk.push(entry.id, &entry.fact));
-        }
-        builder = Some(chunk);
-    }
-    bytes + builder.map_or(0, |chunk| chunk.bytes().len() as u64)
 }
 
 #[tokio::test]
@@ -268,12 +219,7 @@ async fn a_sink_of_an_earlier_run_loses_nothing_when_the_log_is_full() {
 async fn a_new_log_begins_where_it_is_told_and_an_old_one_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let open_at = |first| {
-        let options = Options {
-            data_dir: folder.path().to_owned(),
-            commit_every: Duration::from_millis(20),
-            max_bytes: 1 << 20,
-            first: EntryId(first),
-        };
+        let options = Options { first: EntryId(first), ..options(folder.path(), 1 << 20) };
         Buffer::open(&options, &clock()).unwrap()
     };
     let (buffer, keeper) = open_at(7 << 32);
@@ -309,7 +255,7 @@ async fn a_closed_buffer_says_so_and_an_oversized_entry_is_refused_alone() {
     append_all(&buffer, [reading(0, 1)]).await;
     close(&buffer, keeper).await;
     assert!(matches!(buffer.append(reading(0, 2)).await, Err(BufferError::Closed)));
-    assert!(matches!(buffer.read(EntryId(0), 1).await, Err(BufferError::Closed)));
+    assert!(matches!(buffer.read(EntryId(0), EntryId(1), 1).await, Err(BufferError::Closed)));
 }
 
 #[tokio::test]
@@ -325,9 +271,9 @@ async fn more_than_fits_into_memory_waits_and_arrives_in_order() {
             }
         });
     }
-    tokio::time::timeout(LIMIT, writers.join_all()).await.unwrap();
+    within(writers.join_all()).await;
     buffer.flush();
-    tokio::time::timeout(LIMIT, buffer.durable(EntryId(39_999))).await.unwrap().unwrap();
+    within(buffer.durable(EntryId(39_999))).await.unwrap();
     let all = read_all(&buffer).await;
     assert!(all.iter().map(|entry| entry.id.0).eq(0..40_000));
     for strap in 0..8 {
@@ -363,7 +309,8 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     let kind = prop_oneof![
         "[a-zäöü \"\\\\]{0,40}"
             .prop_map(|reason| EventKind::StrapLost { strap: StrapId::new("S1").unwrap(), reason }),
-        any::<(u64, u64)>().prop_map(|(first, last)| EventKind::Gap {
+        any::<(u64, u64, Option<u64>)>().prop_map(|(first, last, count)| EventKind::Gap {
+            count,
             first: EntryId(first),
             last: EntryId(last),
             reason: GapReason::BufferFull
@@ -377,23 +324,25 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     )
 }
 
-/// Packs facts into as many chunks as they need.
+/// Packs facts into as many chunks as they need, a class at a time; every seventh id is followed by unused ones.
 fn pack(facts: &[Fact]) -> (Vec<Entry>, Vec<Vec<u8>>) {
-    let mut entries = Vec::new();
+    let ids = (0..facts.len() as u64).map(|n| EntryId(n + n / 7 * 1000));
+    let entries: Vec<Entry> =
+        ids.zip(facts).map(|(id, fact)| Entry { id, fact: fact.clone() }).collect();
     let mut chunks = Vec::new();
-    let mut chunk: Option<ChunkBuilder> = None;
-    for (n, fact) in facts.iter().enumerate() {
-        let id = EntryId(n as u64);
-        let mut open = chunk.take().unwrap_or_else(|| ChunkBuilder::new(id, fact.at()));
-        if !open.push(id, fact) {
-            chunks.push(open.bytes());
-            open = ChunkBuilder::new(id, fact.at());
-            assert!(open.push(id, fact));
+    for class in Class::ALL {
+        let mut chunk: Option<ChunkBuilder> = None;
+        for Entry { id, fact } in entries.iter().filter(|entry| entry.fact.class() == class) {
+            let mut open = chunk.take().unwrap_or_else(|| ChunkBuilder::new(*id, fact));
+            if !open.push(*id, fact) {
+                chunks.push(open.bytes());
+                open = ChunkBuilder::new(*id, fact);
+                assert!(open.push(*id, fact));
+            }
+            chunk = Some(open);
         }
-        entries.push(Entry { id, fact: fact.clone() });
-        chunk = Some(open);
+        chunks.extend(chunk.map(|chunk| chunk.bytes()));
     }
-    chunks.extend(chunk.map(|chunk| chunk.bytes()));
     (entries, chunks)
 }
 
@@ -404,7 +353,15 @@ proptest! {
     fn what_is_packed_is_unpacked(facts in proptest::collection::vec(any_fact(), 1..800)) {
         let (entries, chunks) = pack(&facts);
         prop_assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK_MAX));
-        let unpacked: Vec<Entry> = chunks.iter().flat_map(|chunk| decode(chunk).unwrap()).collect();
+        let mut unpacked = Vec::new();
+        for chunk in &chunks {
+            let (header, entries) = (header(chunk).unwrap(), decode(chunk).unwrap());
+            prop_assert_eq!(header.first, entries[0].id);
+            prop_assert_eq!(header.last, entries.last().unwrap().id);
+            prop_assert_eq!(usize::from(header.count), entries.len());
+            unpacked.extend(entries);
+        }
+        unpacked.sort_by_key(|entry| entry.id);
         prop_assert_eq!(unpacked, entries);
     }
 
@@ -432,7 +389,7 @@ proptest! {
     fn no_bytes_make_the_decoder_panic(mut bytes in proptest::collection::vec(any::<u8>(), 54..400)) {
         let _ = decode(&bytes);
         bytes[..4].copy_from_slice(b"PGc\x01");
-        bytes[8] = 1;
+        bytes[8] = 1 + bytes[8] % 2;
         let length = bytes.len() as u16;
         bytes[9..11].copy_from_slice(&length.to_le_bytes());
         let crc = crc32(&bytes[8..]);

@@ -1,13 +1,19 @@
-//! The clock when somebody else sets it: what is still believed, since when, and who is told.
+//! The clock when somebody else sets it: what is still believed, since when, who is told, and what comes of it.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::path::PathBuf;
+#[path = "support/buffer.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use pulsegate::buffer::{Buffer, Keeper};
 use pulsegate::clock::{Clock, Script, SyncSource};
-use pulsegate::reading::{At, BootId, ClockTrust};
+use pulsegate::normalize;
+use pulsegate::reading::{At, BootId, ClockTrust, Fact, Measurement, Reading, StrapId};
 use pulsegate::timekeeper;
+use pulsegate::timeline::TimeQuality;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -261,4 +267,117 @@ async fn a_watched_clock_is_noted_when_it_is_set_and_when_it_is_confirmed() {
     watched.machine.script.step(50_000);
     watched.pass(10).await;
     assert_eq!(watched.news(), [], "no step worth a note");
+}
+
+/// A run of the daemon: a boot, a clock, and the buffer.
+struct Run {
+    script: Script,
+    clock: Clock,
+    buffer: Buffer,
+    keeper: Keeper,
+}
+
+impl Run {
+    /// Twenty seconds after the start of a boot.
+    fn open(folder: &Path, boot: u8, unix_us: i64, source: SyncSource) -> Self {
+        let script = Script::new(20_000_000, unix_us);
+        let clock = Clock::scripted(BootId(boot.into()), &script, source);
+        let (buffer, keeper) = Buffer::open(&support::options(folder, 1 << 30), &clock).unwrap();
+        buffer.anchor(clock.asked());
+        Self { script, clock, buffer, keeper }
+    }
+
+    /// A reading each second, durable at the end.
+    async fn read(&self, seconds: usize) {
+        let readings = (0..seconds).map(|_| {
+            self.script.pass(Duration::from_secs(1));
+            Fact::Reading(Reading {
+                strap: StrapId::new("9F6E0000").unwrap(),
+                at: self.clock.now(),
+                measurement: Measurement::Battery(97),
+            })
+        });
+        support::append_all(&self.buffer, readings).await;
+    }
+
+    async fn close(self) {
+        support::close(&self.buffer, self.keeper).await;
+    }
+}
+
+/// What a sink would be given now, of one boot's readings: time and quality.
+async fn leaving(buffer: &Buffer, boot: u8) -> Vec<(i64, TimeQuality)> {
+    let timeline = buffer.timeline().borrow().clone();
+    let all = support::read_all(buffer).await;
+    let of_boot = all.into_iter().filter(|entry| {
+        entry.fact.at().boot == BootId(boot.into()) && matches!(entry.fact, Fact::Reading(_))
+    });
+    let outgoing = of_boot.map(|entry| normalize::outgoing(entry, &timeline));
+    outgoing.map(|outgoing| (outgoing.unix_us, outgoing.quality)).collect()
+}
+
+/// One second apart, the first one second after `from_us`.
+fn each_second(from_us: i64, seconds: i64, quality: TimeQuality) -> Vec<(i64, TimeQuality)> {
+    (1..=seconds).map(|second| (from_us + second * SECOND_US, quality)).collect()
+}
+
+#[tokio::test]
+async fn a_boot_in_1970_that_no_time_server_reached_lies_between_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, after_power_cut) = (folder.path().join("a"), folder.path().join("b"));
+    let unsynced = || SyncSource::MarkerFile(folder.path().join("none"));
+
+    // Longer than a boot's record is left alone: the end of a boot is its last reading, all the same.
+    let first = Run::open(&home, 1, TODAY_US, SyncSource::Vouched);
+    first.read(900).await;
+    first.close().await;
+    let first_boot = each_second(TODAY_US, 900, TimeQuality::Synced);
+    let first_ended_us = TODAY_US + 900 * SECOND_US;
+
+    let second = Run::open(&home, 2, 20 * SECOND_US, unsynced());
+    second.read(40).await;
+    // As early as can be: its kernel started when the boot before was last heard of.
+    let bounded = each_second(first_ended_us + 20 * SECOND_US, 40, TimeQuality::Bounded);
+    assert_eq!(leaving(&second.buffer, 1).await, first_boot);
+    assert_eq!(leaving(&second.buffer, 2).await, bounded, "with nothing behind it yet");
+    support::crash_image(&home, &after_power_cut);
+    second.close().await;
+
+    let third_began_us = TODAY_US + DAY_US;
+    let third = Run::open(&after_power_cut, 3, third_began_us, SyncSource::Vouched);
+    third.read(5).await;
+    let third_boot = each_second(third_began_us, 5, TimeQuality::Synced);
+    assert_eq!(leaving(&third.buffer, 1).await, first_boot);
+    assert_eq!(leaving(&third.buffer, 2).await, bounded);
+    assert_eq!(leaving(&third.buffer, 3).await, third_boot);
+    third.close().await;
+
+    // All of that is on disk.
+    let (buffer, keeper) = support::open(&after_power_cut, 1 << 30).unwrap();
+    assert_eq!(leaving(&buffer, 1).await, first_boot);
+    assert_eq!(leaving(&buffer, 2).await, bounded);
+    assert_eq!(leaving(&buffer, 3).await, third_boot);
+    support::close(&buffer, keeper).await;
+}
+
+#[tokio::test]
+async fn a_boot_in_1970_before_any_other_ends_where_the_next_one_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let unsynced = SyncSource::MarkerFile(folder.path().join("none"));
+    let home = folder.path().join("a");
+
+    let first = Run::open(&home, 1, 20 * SECOND_US, unsynced);
+    first.read(40).await;
+    assert_eq!(
+        leaving(&first.buffer, 1).await,
+        each_second(20 * SECOND_US, 40, TimeQuality::Unset)
+    );
+    first.close().await;
+
+    let second = Run::open(&home, 2, TODAY_US, SyncSource::Vouched);
+    second.read(5).await;
+    // As late as can be: the next kernel started 20 s before its first stamp.
+    let began_us = TODAY_US - 20 * SECOND_US - 40 * SECOND_US;
+    assert_eq!(leaving(&second.buffer, 1).await, each_second(began_us, 40, TimeQuality::Bounded));
+    second.close().await;
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use pulsegate::config::{
-    self, Bluetooth, Buffer, Clock, Config, Connect, File, Gateway, Mqtt, MqttVersion, Sink, Strap,
-    SyncedBy, Web,
+    self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Mqtt, MqttVersion,
+    Sink, Strap, SyncedBy, Web,
 };
 use pulsegate::reading::StrapId;
 
@@ -38,6 +38,10 @@ password_file = "/x"                       # 25 without user name
 [sinks.e.file]
 path = "-"
 rotat_mb = 5                               # 28 unknown key
+[delivery]
+backlog_share_percent = 0                  # 30 out of range
+backlog_per_s = 9                          # 31 out of range
+backlog_start_s = 3601                     # 32 out of range
 "#;
 
 #[test]
@@ -62,6 +66,9 @@ fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
         (24, "sinks.d.mqtt.topic_prefix"),
         (25, "sinks.d.mqtt.password_file"),
         (28, "sinks.e.file.rotat_mb"),
+        (30, "delivery.backlog_share_percent"),
+        (31, "delivery.backlog_per_s"),
+        (32, "delivery.backlog_start_s"),
     ];
     assert_eq!(told, expected, "{problems:#?}");
     assert!(problems.iter().all(|problem| !problem.message.is_empty()));
@@ -139,7 +146,8 @@ fn every_key() -> Config {
             Strap { label: text.clone(), max_heart_rate_bpm: Some(180), ignore: false },
         )]
         .into(),
-        buffer: Buffer { commit_every_ms: 1000, max_mb: 256 },
+        buffer: Buffer { commit_every_ms: 1000, max_mb: 256, max_days: 0 },
+        delivery: Delivery { backlog_share_percent: 50, backlog_per_s: 1000, backlog_start_s: 10 },
         clock: Clock { synced_by: SyncedBy::Operator },
         web: Web { listen: String::new(), host_names: Vec::new(), max_heart_rate_bpm: 190 },
         sinks: [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pulsegate::ble::Started;
 use pulsegate::ble::supervisor::{NoAdapter, Rules, Supervisor, Wanted};
-use pulsegate::buffer::{Buffer, Options};
+use pulsegate::buffer::{Buffer, Options, Purpose};
 use pulsegate::clock::{Clock, SyncSource};
 use pulsegate::intake::Intake;
 use pulsegate::live::Board;
@@ -38,6 +38,9 @@ async fn run(rules: Rules, settings: Settings) -> Vec<Entry> {
         data_dir: folder.path().to_owned(),
         commit_every: Duration::from_millis(50),
         max_bytes: 1 << 30,
+        max_age: None,
+        sinks: Vec::new(),
+        purpose: Purpose::Collect,
         first: EntryId(0),
     };
     let (buffer, mut keeper) = Buffer::open(&options, &clock).unwrap();
@@ -59,7 +62,7 @@ async fn run(rules: Rules, settings: Settings) -> Vec<Entry> {
     tokio::time::resume();
     buffer.flush();
     buffer.durable(last).await.unwrap();
-    let entries = buffer.read(EntryId(0), usize::MAX).await.unwrap();
+    let entries = buffer.read(EntryId(0), EntryId(u64::MAX), usize::MAX).await.unwrap();
     buffer.close();
     keeper.ended().await.unwrap();
     entries

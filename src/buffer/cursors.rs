@@ -1,20 +1,37 @@
 //! The cursors, kept a second time outside sled: a small file of two slots.
 //!
-//! Should the database ever have to be given up, sinks go on from here and do not send everything again. The file
-//! is advisory: it may be a moment behind (a repeat is legal), never ahead of what a sink has taken.
+//! Should the database ever have to be given up, sinks go on from here and do not send everything again, and no id is
+//! given twice. Of the cursors it may be a moment behind (a repeat is legal), never ahead of what a sink has taken.
 //!
-//! A slot is `crc32 4 | generation 8 | length 2 | JSON map`, at 0 and at [`SLOT`]. The slots are written in turn,
-//! so a torn write spoils one and the other still stands.
+//! A slot is `crc32 4 | generation 8 | length 2 | JSON`, at 0 and at [`SLOT`]. The slots are written in turn, so a torn
+//! write spoils one and the other still stands.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+use super::cursor::Cursor;
 use crate::reading::EntryId;
 
 const SLOT: usize = 8192;
 const HEAD: usize = 4 + 8 + 2;
+
+/// Cursors by sink name.
+pub(super) type Cursors = BTreeMap<String, Cursor>;
+
+/// What the file keeps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) sinks: Cursors,
+    /// First id that was never set aside.
+    pub(super) set_aside: EntryId,
+    /// Place behind the newest durable entry. A database that ends before has lost something.
+    #[serde(default)]
+    pub(super) end: EntryId,
+}
 
 /// The open file.
 #[derive(Debug)]
@@ -23,12 +40,9 @@ pub(super) struct CursorFile {
     generation: u64,
 }
 
-/// Cursors by sink name.
-pub(super) type Cursors = BTreeMap<String, EntryId>;
-
 impl CursorFile {
     /// Opens or creates the file and reads the newest good slot.
-    pub(super) fn open(path: &Path) -> std::io::Result<(Self, Cursors)> {
+    pub(super) fn open(path: &Path) -> std::io::Result<(Self, Option<Kept>)> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -36,17 +50,30 @@ impl CursorFile {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
+        let length = file.metadata()?.len();
+        let missing = (2 * SLOT as u64).saturating_sub(length);
+        if missing > 0 {
+            // All of it now: a full disk must not keep cursors from being written later.
+            file.write_all_at(&vec![0; missing as usize], length)?;
+            file.sync_all()?;
+        }
         let newest = [0, SLOT as u64]
             .into_iter()
             .filter_map(|offset| read_slot(&file, offset))
             .max_by_key(|(generation, _)| *generation);
-        let (generation, cursors) = newest.unwrap_or_default();
-        Ok((Self { file, generation }, cursors))
+        let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
+        Ok((Self { file, generation }, newest.map(|(_, kept)| kept)))
     }
 
-    /// Writes the cursors into the older slot and syncs it.
-    pub(super) fn write(&mut self, cursors: &Cursors) -> std::io::Result<()> {
-        let text = serde_json::to_vec(cursors)?;
+    /// Writes into the older slot and syncs it.
+    pub(super) fn write(&mut self, kept: &Kept) -> std::io::Result<()> {
+        let mut text = serde_json::to_vec(kept)?;
+        if text.len() + HEAD > SLOT {
+            // Without the ranges ahead: repeats, but no loss.
+            let sinks = kept.sinks.iter();
+            let sinks = sinks.map(|(name, cursor)| (name.clone(), Cursor::at(cursor.next)));
+            text = serde_json::to_vec(&Kept { sinks: sinks.collect(), ..kept.clone() })?;
+        }
         let length = u16::try_from(text.len()).ok().filter(|_| text.len() + HEAD <= SLOT);
         let length =
             length.ok_or_else(|| std::io::Error::other("too many sinks for the cursor file"))?;
@@ -64,7 +91,7 @@ impl CursorFile {
     }
 }
 
-fn read_slot(file: &File, offset: u64) -> Option<(u64, Cursors)> {
+fn read_slot(file: &File, offset: u64) -> Option<(u64, Kept)> {
     let mut head = [0; HEAD];
     file.read_exact_at(&mut head, offset).ok()?;
     let (crc, covered) = head.split_first_chunk::<4>()?;
@@ -78,25 +105,45 @@ fn read_slot(file: &File, offset: u64) -> Option<(u64, Cursors)> {
     if hasher.finalize().to_le_bytes() != *crc {
         return None;
     }
-    Some((u64::from_le_bytes(*generation), serde_json::from_slice(&text).ok()?))
+    let kept = serde_json::from_slice(&text).ok().or_else(|| read_format_1(&text))?;
+    Some((u64::from_le_bytes(*generation), kept))
+}
+
+/// Format 1 was one map of numbers, the first free id among them.
+fn read_format_1(text: &[u8]) -> Option<Kept> {
+    let mut numbers: BTreeMap<String, EntryId> = serde_json::from_slice(text).ok()?;
+    let set_aside = numbers.remove("#set_aside").unwrap_or_default();
+    let sinks = numbers.into_iter().map(|(name, next)| (name, Cursor::at(next))).collect();
+    Some(Kept { sinks, set_aside, end: EntryId::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn kept(n: u64) -> Kept {
+        Kept { set_aside: EntryId(n), ..Kept::default() }
+    }
+
     #[test]
     fn a_torn_slot_leaves_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cursors");
-        let (mut file, cursors) = CursorFile::open(&path).unwrap();
-        assert!(cursors.is_empty());
+        let (mut file, before) = CursorFile::open(&path).unwrap();
+        assert_eq!(before, None);
         for n in 1..=3 {
-            file.write(&Cursors::from([("club".to_owned(), EntryId(n))])).unwrap();
+            file.write(&kept(n)).unwrap();
         }
-        assert_eq!(CursorFile::open(&path).unwrap().1["club"], EntryId(3));
+        assert_eq!(CursorFile::open(&path).unwrap().1, Some(kept(3)));
         // Generation 3 is in the second slot: spoil one byte of its text.
         file.file.write_all_at(b"#", (SLOT + HEAD) as u64).unwrap();
-        assert_eq!(CursorFile::open(&path).unwrap().1["club"], EntryId(2));
+        assert_eq!(CursorFile::open(&path).unwrap().1, Some(kept(2)));
+    }
+
+    #[test]
+    fn format_1_is_read() {
+        let read = read_format_1(br##"{"#set_aside":16384,"club":40}"##).unwrap();
+        assert_eq!(read.set_aside, EntryId(16384));
+        assert_eq!(read.sinks["club"], Cursor::at(EntryId(40)));
     }
 }

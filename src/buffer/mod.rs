@@ -6,24 +6,38 @@
 //! - Entries are read in the order of their ids; only durable ones are ever read.
 //! - An id is never given twice, not even after a crash: ids are set aside on disk before they are used. What was set
 //!   aside and not used shows up in the log as a gap that receivers are told of.
-//! - A cursor moves only forward, and a crash moves it back by a second at most: a sink may see an entry twice, never
-//!   miss one.
-//! - The log is bounded. When it is full the oldest entries make room; if a sink had not taken them yet, that is an
-//!   ERROR in the log and a gap event in the stream.
+//! - What a sink has taken is noted after it has taken it: after a crash a sink may see an entry twice, never miss one.
+//! - The log is bounded, in bytes and in days. When it is full the oldest entries of the lowest class make room; if a
+//!   sink had not taken them yet, that is an ERROR in the log and a gap event in the stream.
+//! - No state of the disk needs a human: a full or failing disk is waited for with entries held in memory, a damaged
+//!   database is set aside, and what no sink has had is carved out of it while collecting goes on.
 //!
 //! # How
 //!
-//! One thread owns the database. It collects what comes in and commits it as a group: at least every
+//! One thread owns the database ([`writer`]). It collects what comes in and commits it as a group: at least every
 //! [`Options::commit_every`], earlier when much has come. A commit is: write, flush, `fdatasync`, and only then is
 //! anybody told. Sinks read through the same thread. Nothing here knows what a sink or a strap is.
 
+mod audit;
+mod contents;
+mod cursor;
 mod cursors;
+mod error;
+mod inspect;
+mod ladder;
+mod letters;
+mod lock;
 pub mod record;
+mod report;
+mod reserve;
+mod retention;
+mod salvage;
+mod state;
 mod store;
+mod tail;
 mod varint;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -31,13 +45,23 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::reading::{Entry, EntryId, Event, EventKind, Fact, GapReason, Measurement};
+use crate::reading::{At, Class, Entry, EntryId, Event, EventKind, Fact, GapReason, Measurement};
+use crate::timeline::Timeline;
 
-/// Facts accepted and not yet committed: a few seconds of a full room, so that a slow card does not stop straps.
-const ROOM: usize = 8192;
+pub use cursor::{Cursor, Span};
+pub use error::BufferError;
+pub use inspect::{Bad, Verified, is_kept_in, is_there_something_of, set_aside_in};
+pub use letters::{Fate, Letter, Rejected};
+pub use report::{Health, SinkReport};
+pub use state::{Letters, State, Trouble};
 
-/// Ids set aside on disk ahead of use. More than [`ROOM`], so that setting aside never waits for itself.
-const SET_ASIDE: u64 = 16_384;
+/// Facts accepted and not yet committed: ten minutes of fifty straps, so that a slow or refusing disk does not stop
+/// them. Some 200 bytes each.
+const ROOM: usize = 32_768;
+
+/// Ids set aside on disk ahead of use. Far more than [`ROOM`]: as many as a hundred straps use in three hours, so that
+/// ids do not run out while the disk refuses.
+const SET_ASIDE: u64 = 1 << 20;
 
 /// RR intervals in one reading: what fits into the longest attribute value (512 bytes).
 const RR_MAX: usize = 256;
@@ -51,78 +75,25 @@ pub struct Options {
     pub commit_every: Duration,
     /// Largest size of the stored chunks, in bytes. The file on disk is about twice that.
     pub max_bytes: u64,
+    /// Entries older than this are dropped.
+    pub max_age: Option<Duration>,
     /// The first id of a new log. One that nobody has seen, where the folder may be new and the gateway's id is not.
     pub first: EntryId,
+    /// Sinks of this run. What only others have not had is dropped without a word when room is needed.
+    pub sinks: Vec<String>,
+    /// What it is opened for.
+    pub purpose: Purpose,
 }
 
-/// Why the buffer cannot do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum BufferError {
-    /// The file system refused.
-    #[error("{doing} {path:?} failed")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// The database refused.
-    #[error("{doing} failed in the database")]
-    Store {
-        /// What was being done.
-        doing: &'static str,
-        /// Why it failed.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another process has it open.
-    #[error(
-        "the buffer in {path:?} is in use: is another pulsegate running? (`systemctl stop pulsegate`)"
-    )]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The files are not readable as a database.
-    #[error(
-        "the buffer in {path:?} is damaged: move the folder away and start again; keep it for repair"
-    )]
-    Damaged {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Written by a later release.
-    #[error(
-        "the buffer was written by a newer release (format {found}, this program reads up to {known})"
-    )]
-    TooNew {
-        /// Format found.
-        found: u64,
-        /// Format known.
-        known: u64,
-    },
-    /// A fact too large for a chunk.
-    #[error("an entry is too large to be stored: {0}")]
-    TooLarge(&'static str),
-    /// The buffer has been closed or has failed.
-    #[error("the buffer is closed")]
-    Closed,
-}
-
-/// What is true of the buffer after a commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
-    /// First place that is not durable yet.
-    pub committed: EntryId,
-    /// Oldest place still kept; equal to `committed` when the log is empty.
-    pub oldest: EntryId,
-    /// Size of the stored chunks in bytes.
-    pub bytes: u64,
-    /// Size of the database files in bytes.
-    pub bytes_on_disk: u64,
-    /// Next place that each sink wants.
-    pub cursors: BTreeMap<String, EntryId>,
+/// What a buffer is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To take entries in. Whatever is wrong with the files is dealt with.
+    Collect,
+    /// To deal with whatever is wrong with the files, and to drop nothing.
+    Repair,
+    /// To look at what is kept and to move cursors. Damage is an error, and nothing can be appended.
+    Inspect,
 }
 
 /// Whether an append holds a place of [`ROOM`], given back when it is committed. Our own gap events hold none.
@@ -132,11 +103,23 @@ enum Room {
     Extra,
 }
 
+/// An answer that comes later.
+type Reply<T> = oneshot::Sender<Result<T, BufferError>>;
+
 enum Command {
     Append(Entry, Room),
-    Read { from: EntryId, max: usize, reply: oneshot::Sender<Result<Vec<Entry>, BufferError>> },
-    Register { sink: String, reply: oneshot::Sender<EntryId> },
-    Advance { sink: String, next: EntryId },
+    Read { from: EntryId, end: EntryId, max: usize, reply: Reply<Vec<Entry>> },
+    Register { sink: String, reply: Reply<Cursor> },
+    Taken { sink: String, span: Span, rejected: Vec<Rejected> },
+    Anchor(At),
+    Letters { from: u64, max: usize, reply: Reply<Vec<Letter>> },
+    Requeue { sink: Option<String>, reply: Reply<u64> },
+    Requeued { sink: String, reply: Reply<Option<Letter>> },
+    Settle { letter: u64, sink: String, rejected: Vec<Rejected> },
+    Rewind { sink: String, to: EntryId, reply: Reply<Cursor> },
+    Check { class: Class, from: EntryId, reply: Reply<inspect::Piece> },
+    Rotate { reply: Reply<()> },
+    Salvage(salvage::Step),
     Ping { reply: oneshot::Sender<()> },
     Flush,
     Close,
@@ -147,7 +130,9 @@ enum Command {
 pub struct Buffer {
     shared: Arc<Shared>,
     state: watch::Receiver<State>,
+    timeline: watch::Receiver<Arc<Timeline>>,
     set_aside: watch::Receiver<EntryId>,
+    purpose: Purpose,
 }
 
 struct Shared {
@@ -211,13 +196,14 @@ impl Buffer {
     /// # Errors
     /// When the folder cannot be used; see [`BufferError`].
     pub fn open(options: &Options, clock: &Clock) -> Result<(Self, Keeper), BufferError> {
-        let opened = writer::Writer::open(options)?;
+        let mut opened = writer::Writer::open(options)?;
         let (sender, commands) = mpsc::channel();
         let next = opened.next();
         let queue = Mutex::new(Queue { sender, next });
         let shared = Arc::new(Shared { room: Semaphore::new(ROOM), queue });
-        let (state, set_aside) = (opened.state(), opened.set_aside());
+        let (state, set_aside, timeline) = opened.watch();
         let unclean = opened.unclean_gap();
+        opened.begin(&shared, clock)?;
         let (report, ended) = oneshot::channel();
         let for_thread = shared.clone();
         let clock_for_thread = clock.clone();
@@ -225,17 +211,17 @@ impl Buffer {
             .name("buffer".into())
             .spawn(move || {
                 // Nobody listening is no reason to fail: the daemon is on its way out.
-                let _ = report.send(opened.run(&commands, &for_thread, &clock_for_thread));
+                let _ = report.send(opened.run(commands, &for_thread, &clock_for_thread));
             })
             .map_err(|source| BufferError::Io {
                 doing: "starting the buffer thread for",
                 path: options.data_dir.clone(),
                 source,
             })?;
-        let buffer = Self { shared, state, set_aside };
+        let buffer = Self { shared, state, timeline, set_aside, purpose: options.purpose };
         if let Some((first, last)) = unclean {
             tracing::warn!(%first, %last, "stopped uncleanly last time; ids set aside are skipped");
-            let kind = EventKind::Gap { first, last, reason: GapReason::UncleanStop };
+            let kind = EventKind::Gap { first, last, count: None, reason: GapReason::UncleanStop };
             buffer.shared.queue().put(Fact::Event(Event { at: clock.now(), kind }), Room::Extra)?;
         }
         Ok((buffer, Keeper { ended: Some(ended), thread }))
@@ -247,11 +233,16 @@ impl Buffer {
     /// # Errors
     /// When the buffer is closed, or the fact is larger than any strap can send.
     pub async fn append(&self, fact: Fact) -> Result<EntryId, BufferError> {
+        if self.purpose == Purpose::Inspect {
+            return Err(BufferError::NotCollecting);
+        }
         check_size(&fact)?;
-        let permit = self.shared.room.acquire().await.map_err(|_| BufferError::Closed)?;
-        let mut set_aside = self.set_aside.clone();
+        let permit = match self.shared.room.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => self.shared.room.acquire().await.map_err(|_| BufferError::Closed)?,
+        };
+        let mut limit = *self.set_aside.borrow();
         loop {
-            let limit = *set_aside.borrow_and_update();
             {
                 let mut queue = self.shared.queue();
                 if queue.next < limit {
@@ -261,7 +252,10 @@ impl Buffer {
                     return Ok(id);
                 }
             }
-            set_aside.changed().await.map_err(|_| BufferError::Closed)?;
+            // Ids have run out, which is rare: only then a receiver of our own is made.
+            let mut set_aside = self.set_aside.clone();
+            let more = set_aside.wait_for(|set_aside| *set_aside > limit).await;
+            limit = *more.map_err(|_| BufferError::Closed)?;
         }
     }
 
@@ -271,30 +265,37 @@ impl Buffer {
     /// When the buffer was closed before that: the entry may be lost.
     pub async fn durable(&self, id: EntryId) -> Result<(), BufferError> {
         let mut state = self.state.clone();
-        state.wait_for(|state| state.committed > id).await.map_err(|_| BufferError::Closed)?;
-        Ok(())
+        let reached = state.wait_for(|state| state.committed > id).await;
+        let reached = reached.map_err(|_| BufferError::Closed)?;
+        let dropped = reached.not_stored.iter().any(|span| span.first <= id && id < span.end);
+        if dropped { Err(BufferError::NotStored) } else { Ok(()) }
     }
 
     /// Commits what is waiting now instead of at the end of the interval; [`Buffer::durable`] tells when it is done.
     pub fn flush(&self) {
         // A closed buffer has nothing left to flush.
-        let _ = self.shared.queue().sender.send(Command::Flush);
+        let _ = self.send(Command::Flush);
     }
 
-    /// The cursor of a sink. A new sink begins with the oldest entry that is kept.
+    /// How far a sink has come. A new sink begins with the oldest entry that is kept.
     ///
     /// # Errors
     /// When the buffer is closed.
-    pub async fn register(&self, sink: &str) -> Result<EntryId, BufferError> {
+    pub async fn register(&self, sink: &str) -> Result<Cursor, BufferError> {
         self.ask(|reply| Command::Register { sink: sink.to_owned(), reply }).await
     }
 
-    /// Up to `max` durable entries from `from` on, in order.
+    /// Up to `max` durable entries from `from` up to, not including, `end`, in order.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn read(&self, from: EntryId, max: usize) -> Result<Vec<Entry>, BufferError> {
-        self.ask(|reply| Command::Read { from, max, reply }).await?
+    /// [`BufferError::Unavailable`] while the disk refuses: ask again later.
+    pub async fn read(
+        &self,
+        from: EntryId,
+        end: EntryId,
+        max: usize,
+    ) -> Result<Vec<Entry>, BufferError> {
+        self.ask(|reply| Command::Read { from, end, max, reply }).await
     }
 
     /// Returns when the buffer's thread has answered: a sign of life.
@@ -302,13 +303,42 @@ impl Buffer {
     /// # Errors
     /// When the buffer is closed.
     pub async fn responds(&self) -> Result<(), BufferError> {
-        self.ask(|reply| Command::Ping { reply }).await
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Ping { reply })?;
+        answer.await.map_err(|_| BufferError::Closed)
     }
 
-    /// Notes that a sink has taken everything before `next`. Written with one of the next commits.
-    pub fn advance(&self, sink: &str, next: EntryId) {
-        // A cursor that is not written costs a repeat, nothing else.
-        let _ = self.shared.queue().sender.send(Command::Advance { sink: sink.to_owned(), next });
+    /// Notes that a sink has taken these places, but for what its far side refused for good, which becomes dead letters.
+    /// Written with one of the next commits.
+    pub fn taken(&self, sink: &str, span: Span, rejected: Vec<Rejected>) {
+        // What is not written costs a repeat, nothing else.
+        let _ = self.send(Command::Taken { sink: sink.to_owned(), span, rejected });
+    }
+
+    /// Notes how the clocks stand, so that what was stamped before can be placed better.
+    pub fn anchor(&self, at: At) {
+        // A closed buffer is not read any more.
+        let _ = self.send(Command::Anchor(at));
+    }
+
+    /// When each boot was, as far as it is known now.
+    pub fn timeline(&self) -> watch::Receiver<Arc<Timeline>> {
+        self.timeline.clone()
+    }
+
+    /// The next letter that the sink shall deliver once more. See [`Buffer::settle`].
+    ///
+    /// # Errors
+    /// As for [`Buffer::read`].
+    pub async fn requeued(&self, sink: &str) -> Result<Option<Letter>, BufferError> {
+        self.ask(|reply| Command::Requeued { sink: sink.to_owned(), reply }).await
+    }
+
+    /// Notes that a requeued letter was taken, but for what was refused again.
+    pub fn settle(&self, letter: &Letter, rejected: Vec<Rejected>) {
+        let (letter, sink) = (letter.number, letter.sink.clone());
+        // As for `taken`.
+        let _ = self.send(Command::Settle { letter, sink, rejected });
     }
 
     /// What is true after each commit.
@@ -318,7 +348,7 @@ impl Buffer {
 
     /// Commits everything and closes the database; the thread then ends. Later calls fail.
     pub fn close(&self) {
-        let _ = self.shared.queue().sender.send(Command::Close);
+        let _ = self.send(Command::Close);
     }
 
     /// Waits until the thread has ended.
@@ -327,13 +357,14 @@ impl Buffer {
         while state.changed().await.is_ok() {}
     }
 
-    async fn ask<T>(
-        &self,
-        make: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Result<T, BufferError> {
+    fn send(&self, command: Command) -> Result<(), BufferError> {
+        self.shared.queue().sender.send(command).map_err(|_| BufferError::Closed)
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Command) -> Result<T, BufferError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.queue().sender.send(make(reply)).map_err(|_| BufferError::Closed)?;
-        answer.await.map_err(|_| BufferError::Closed)
+        self.send(make(reply))?;
+        answer.await.map_err(|_| BufferError::Closed)?
     }
 }
 

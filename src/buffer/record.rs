@@ -1,23 +1,32 @@
 //! What is stored: chunks of facts, packed column by column, each a world of its own.
 //!
-//! A chunk holds consecutive entries of one boot under one clock offset, at most [`CHUNK_MAX`] bytes. It begins
-//! with a magic number and carries its length and a CRC, so that chunks can be found in a damaged file.
+//! A chunk holds entries of one class, one boot and one clock offset in the order of their ids, at most [`CHUNK_MAX`]
+//! bytes. It begins with a magic number and carries its length and a CRC, so that chunks can be found in a damaged file.
 //!
 //! ```text
 //! magic 4 | crc32 4 | version 1 | length 2 | first id 8 | count 2 | boot 16 | wall offset 8 | trust 1 | mono 8
+//! class 1 | last id minus first id 4                                                         (since version 2)
 //! strap names: count 1, then (length 1, bytes) each
-//! columns, each with its length as varint: strap, head, time, heart rate, rr, energy, events
+//! columns, each with its length as varint: strap, head, time, heart rate, rr, energy, events, skips (since version 2)
 //! ```
+//!
+//! Skips tell where ids are left out, because they belong to another class: pairs of varints, entries since the last
+//! skip and ids left out. Version 1 had neither classes nor skips: one run of ids, all kinds of facts in one chunk.
 //!
 //! Integers are little endian. `crc32` covers everything behind itself. Times, heart rates, RR intervals and energy
 //! are zigzag varint differences to the value before (of the same strap, but for the time). One heart rate with
 //! one RR interval at 1 Hz takes 7 to 8 bytes.
 
-use super::varint::{Reader, put_signed, put_unsigned};
+mod decode;
+
+use super::varint::{put_signed, put_unsigned};
 use crate::reading::{
-    At, BootId, ClockTrust, Contact, Entry, EntryId, Event, EventKind, Fact, HeartRate,
-    Measurement, Reading, RrInterval, STRAP_ID_MAX, Source, StrapId,
+    At, Class, ClockTrust, Contact, EntryId, EventKind, Fact, HeartRate, Measurement, Reading,
+    Source, StrapId,
 };
+
+pub use decode::{Header, decode, header};
+pub(super) use decode::{body, decode_body, length};
 
 /// Largest stored chunk in bytes. sled keeps larger pages in files that it never syncs.
 pub const CHUNK_MAX: usize = 4096;
@@ -26,13 +35,17 @@ pub const CHUNK_MAX: usize = 4096;
 pub const MAGIC: [u8; 4] = *b"PGc\x01";
 
 /// The version written; every version up to this one is read.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Straps in one chunk; 0 in the strap column means "none".
 const STRAPS_MAX: usize = 250;
-const HEADER: usize = 4 + 4 + 1 + 2 + 8 + 2 + 16 + 8 + 1 + 8;
-/// Lengths of the seven columns, two bytes each at most for a chunk of this size, and the strap count.
-const FRAME: usize = HEADER + 1 + 7 * 2;
+/// Magic and checksum.
+const SEAL: usize = 8;
+const HEADER_1: usize = SEAL + 1 + 2 + 8 + 2 + 16 + 8 + 1 + 8;
+const HEADER: usize = HEADER_1 + 1 + 4;
+const COLUMNS: usize = 8;
+/// Lengths of the columns, two bytes each at most for a chunk of this size, and the strap count.
+const FRAME: usize = HEADER + 1 + COLUMNS * 2;
 /// An event's text is cut by its maker; this is the last line of defence.
 const EVENT_MAX: usize = 2048;
 
@@ -73,12 +86,19 @@ struct Previous {
 /// A chunk being filled.
 #[derive(Debug)]
 pub struct ChunkBuilder {
+    class: Class,
+    limit: usize,
     first: EntryId,
+    next: EntryId,
     count: u16,
+    /// Entries before the last skip.
+    skipped_at: u16,
     opened: At,
     mono_us: u64,
     straps: Vec<(StrapId, Previous)>,
     names: usize,
+    /// The strap of the newest reading: straps send in turn, so the next one is likely to be behind it.
+    turn: usize,
     columns: Columns,
 }
 
@@ -91,10 +111,11 @@ struct Columns {
     rr: Vec<u8>,
     energy: Vec<u8>,
     events: Vec<u8>,
+    skips: Vec<u8>,
 }
 
 impl Columns {
-    fn all(&self) -> [&Vec<u8>; 7] {
+    fn all(&self) -> [&Vec<u8>; COLUMNS] {
         [
             &self.strap,
             &self.head,
@@ -103,14 +124,15 @@ impl Columns {
             &self.rr,
             &self.energy,
             &self.events,
+            &self.skips,
         ]
     }
 
-    fn lengths(&self) -> [usize; 7] {
+    fn lengths(&self) -> [usize; COLUMNS] {
         self.all().map(Vec::len)
     }
 
-    fn truncate(&mut self, lengths: [usize; 7]) {
+    fn truncate(&mut self, lengths: [usize; COLUMNS]) {
         let columns = [
             &mut self.strap,
             &mut self.head,
@@ -119,6 +141,7 @@ impl Columns {
             &mut self.rr,
             &mut self.energy,
             &mut self.events,
+            &mut self.skips,
         ];
         for (column, length) in columns.into_iter().zip(lengths) {
             column.truncate(length);
@@ -127,15 +150,26 @@ impl Columns {
 }
 
 impl ChunkBuilder {
-    /// An empty chunk for entries from `first` on, stamped like `at`.
-    pub fn new(first: EntryId, at: &At) -> Self {
+    /// An empty chunk for entries from `first` on, of its class and stamped like it.
+    pub fn new(first: EntryId, fact: &Fact) -> Self {
+        Self::with_limit(first, fact, CHUNK_MAX)
+    }
+
+    /// The same, for a chunk of at most so many bytes.
+    pub(super) fn with_limit(first: EntryId, fact: &Fact, limit: usize) -> Self {
+        let at = fact.at();
         Self {
+            class: fact.class(),
+            limit: limit.min(CHUNK_MAX),
             first,
+            next: first,
             count: 0,
+            skipped_at: 0,
             opened: *at,
             mono_us: at.mono_us,
             straps: Vec::new(),
             names: 0,
+            turn: 0,
             columns: Columns::default(),
         }
     }
@@ -145,47 +179,59 @@ impl ChunkBuilder {
         self.first
     }
 
-    /// Place behind the last entry.
-    pub fn next(&self) -> EntryId {
-        self.first.plus(self.count.into())
-    }
-
     /// Adds a fact, if it belongs into this chunk and fits; says whether it did.
     pub fn push(&mut self, id: EntryId, fact: &Fact) -> bool {
         let at = fact.at();
         let same_clock = at.boot == self.opened.boot
             && at.wall_offset_us == self.opened.wall_offset_us
             && at.trust == self.opened.trust;
-        if id != self.next() || !same_clock || self.count == u16::MAX {
+        let skipped = id.0.checked_sub(self.next.0);
+        let in_reach = u32::try_from(id.0.wrapping_sub(self.first.0)).is_ok();
+        let (Some(skipped), true, true) = (skipped, in_reach, same_clock) else { return false };
+        if fact.class() != self.class || self.count == u16::MAX || (self.count == 0 && skipped > 0)
+        {
             return false;
         }
         let lengths = self.columns.lengths();
         let (straps, names) = (self.straps.len(), self.names);
-        let before = self.strap_of(fact).and_then(|slot| self.straps.get(slot)).map(|(_, p)| *p);
-        if !self.write(fact, at) || self.len() > CHUNK_MAX {
+        let slot = self.slot_of(fact);
+        let before = self.straps.get(slot).map(|(_, previous)| *previous);
+        if skipped > 0 {
+            put_unsigned(&mut self.columns.skips, (self.count - self.skipped_at).into());
+            put_unsigned(&mut self.columns.skips, skipped);
+        }
+        if !self.write(fact, at, slot) || self.len() > self.limit {
             // Take it back to the last byte: the chunk is stored as it was.
             self.columns.truncate(lengths);
             self.straps.truncate(straps);
             self.names = names;
-            if let (Some(slot), Some(previous)) = (self.strap_of(fact), before) {
+            if let Some(previous) = before {
                 self.straps[slot].1 = previous;
             }
             return false;
         }
+        if skipped > 0 {
+            self.skipped_at = self.count;
+        }
         self.mono_us = at.mono_us;
         self.count += 1;
+        self.next = id.plus(1);
         true
     }
 
-    fn strap_of(&self, fact: &Fact) -> Option<usize> {
-        let Fact::Reading(reading) = fact else { return None };
-        self.straps.iter().position(|(strap, _)| *strap == reading.strap)
+    /// The place of the fact's strap among the straps: behind the last one, if it is new or there is none.
+    fn slot_of(&self, fact: &Fact) -> usize {
+        let known = self.straps.len();
+        let Fact::Reading(reading) = fact else { return known };
+        let behind = (self.turn + 1).min(known);
+        let mut slots = (behind..known).chain(0..behind);
+        slots.find(|&slot| self.straps[slot].0 == reading.strap).unwrap_or(known)
     }
 
-    fn write(&mut self, fact: &Fact, at: &At) -> bool {
+    fn write(&mut self, fact: &Fact, at: &At, slot: usize) -> bool {
         put_signed(&mut self.columns.time, at.mono_us.wrapping_sub(self.mono_us).cast_signed());
         match fact {
-            Fact::Reading(reading) => self.write_reading(reading),
+            Fact::Reading(reading) => self.write_reading(reading, slot),
             Fact::Event(event) => self.write_event(&event.kind),
         }
     }
@@ -202,17 +248,15 @@ impl ChunkBuilder {
         true
     }
 
-    fn write_reading(&mut self, reading: &Reading) -> bool {
-        let slot = self.straps.iter().position(|(strap, _)| *strap == reading.strap);
-        let slot = match slot {
-            Some(slot) => slot,
-            None if self.straps.len() == STRAPS_MAX => return false,
-            None => {
-                self.names += 1 + reading.strap.as_str().len();
-                self.straps.push((reading.strap.clone(), Previous::default()));
-                self.straps.len() - 1
-            }
-        };
+    fn write_reading(&mut self, reading: &Reading, slot: usize) -> bool {
+        if slot == STRAPS_MAX {
+            return false;
+        }
+        if slot == self.straps.len() {
+            self.names += 1 + reading.strap.as_str().len();
+            self.straps.push((reading.strap.clone(), Previous::default()));
+        }
+        self.turn = slot;
         let columns = &mut self.columns;
         // Below 251 by STRAPS_MAX.
         columns.strap.push((slot + 1) as u8);
@@ -271,6 +315,13 @@ impl ChunkBuilder {
             ClockTrust::Synced => 2,
         });
         bytes.extend_from_slice(&self.opened.mono_us.to_le_bytes());
+        bytes.push(match self.class {
+            Class::Readings => 0,
+            Class::Events => 1,
+        });
+        // Within 32 bits by `push`.
+        let span = self.next.0.saturating_sub(self.first.0).saturating_sub(1) as u32;
+        bytes.extend_from_slice(&span.to_le_bytes());
         bytes.push(self.straps.len() as u8);
         for (strap, _) in &self.straps {
             bytes.push(strap.as_str().len() as u8);
@@ -306,115 +357,6 @@ fn head(heart_rate: &HeartRate) -> u8 {
         head |= RR_COUNTED;
     }
     head
-}
-
-/// Reads a stored chunk.
-///
-/// # Errors
-/// Whatever is wrong with it; no input panics or allocates more than a few times its own size.
-pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, ChunkError> {
-    use ChunkError::{Checksum, Contents, NotAChunk, TooNew};
-    if bytes.len() < HEADER || bytes[..4] != MAGIC {
-        return Err(NotAChunk);
-    }
-    if usize::from(u16::from_le_bytes([bytes[9], bytes[10]])) != bytes.len() {
-        return Err(NotAChunk);
-    }
-    if crc32fast::hash(&bytes[8..]).to_le_bytes() != bytes[4..8] {
-        return Err(Checksum);
-    }
-    if bytes[8] > VERSION {
-        return Err(TooNew(bytes[8]));
-    }
-    let mut rest = Reader::new(&bytes[11..]);
-    let cut = Contents("cut short");
-    let first = EntryId(u64::from_le_bytes(rest.array().ok_or(cut)?));
-    let count = u16::from_le_bytes(rest.array().ok_or(cut)?);
-    let boot = BootId(u128::from_le_bytes(rest.array().ok_or(cut)?));
-    let wall_offset_us = i64::from_le_bytes(rest.array().ok_or(cut)?);
-    let trust = match rest.byte().ok_or(cut)? {
-        0 => ClockTrust::Unset,
-        1 => ClockTrust::Restored,
-        2 => ClockTrust::Synced,
-        _ => return Err(Contents("clock trust")),
-    };
-    let mono_us = u64::from_le_bytes(rest.array().ok_or(cut)?);
-    let mut straps = Vec::new();
-    for _ in 0..rest.byte().ok_or(cut)? {
-        let length = usize::from(rest.byte().ok_or(cut)?);
-        let name = rest.bytes(length).ok_or(cut)?;
-        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= STRAP_ID_MAX);
-        let strap = name.and_then(|name| StrapId::new(name).ok()).ok_or(Contents("strap id"))?;
-        straps.push((strap, Previous::default()));
-    }
-    let mut columns = [(); 7].map(|()| Reader::new(&[]));
-    for column in &mut columns {
-        let length = rest.unsigned().and_then(|length| usize::try_from(length).ok()).ok_or(cut)?;
-        *column = Reader::new(rest.bytes(length).ok_or(cut)?);
-    }
-    let mut decoder = Decoder { columns, straps, at: At { boot, mono_us, wall_offset_us, trust } };
-    (0..u64::from(count)).map(|n| Ok(Entry { id: first.plus(n), fact: decoder.fact()? })).collect()
-}
-
-struct Decoder<'a> {
-    columns: [Reader<'a>; 7],
-    straps: Vec<(StrapId, Previous)>,
-    at: At,
-}
-
-impl Decoder<'_> {
-    fn fact(&mut self) -> Result<Fact, ChunkError> {
-        use ChunkError::Contents;
-        let [strap, head, time, heart_rate, rr, energy, events] = &mut self.columns;
-        let strap = strap.byte().ok_or(Contents("strap column"))?;
-        let head = head.byte().ok_or(Contents("head column"))?;
-        let delta = time.signed().ok_or(Contents("time column"))?;
-        self.at.mono_us = self.at.mono_us.wrapping_add_signed(delta);
-        if head & KIND_MASK == KIND_EVENT {
-            let length = events.unsigned().and_then(|length| usize::try_from(length).ok());
-            let text =
-                length.and_then(|length| events.bytes(length)).ok_or(Contents("event column"))?;
-            let kind = serde_json::from_slice(text).map_err(|_| Contents("event text"))?;
-            return Ok(Fact::Event(Event { at: self.at, kind }));
-        }
-        let slot = usize::from(strap).checked_sub(1).and_then(|slot| self.straps.get_mut(slot));
-        let (strap, previous) = slot.ok_or(Contents("strap number"))?;
-        let measurement = match head & KIND_MASK {
-            KIND_BATTERY => Measurement::Battery(energy.byte().ok_or(Contents("battery"))?),
-            KIND_HEART_RATE => {
-                let bpm =
-                    step(heart_rate, &mut previous.bpm).ok_or(Contents("heart rate column"))?;
-                let count = if head & RR_COUNTED == 0 { Some(1) } else { rr.unsigned() };
-                // Each takes a byte at least: a count beyond that is a lie, and must not allocate.
-                let count = count.filter(|&count| count <= rr.left() as u64);
-                let rr = (0..count.ok_or(Contents("number of RR intervals"))?)
-                    .map(|_| step(rr, &mut previous.rr).map(RrInterval))
-                    .collect::<Option<Vec<_>>>()
-                    .ok_or(Contents("RR column"))?;
-                let energy_kj = if head & ENERGY == 0 {
-                    None
-                } else {
-                    Some(step(energy, &mut previous.energy).ok_or(Contents("energy column"))?)
-                };
-                let contact = match (head >> CONTACT_SHIFT) & 0b11 {
-                    0 => Contact::Unknown,
-                    1 => Contact::NotWorn,
-                    2 => Contact::Worn,
-                    _ => return Err(Contents("contact")),
-                };
-                let source = if head & BROADCAST == 0 { Source::Link } else { Source::Broadcast };
-                Measurement::HeartRate(HeartRate { bpm, contact, energy_kj, rr, source })
-            }
-            _ => return Err(Contents("kind of entry")),
-        };
-        Ok(Fact::Reading(Reading { strap: strap.clone(), at: self.at, measurement }))
-    }
-}
-
-fn step(column: &mut Reader<'_>, previous: &mut i64) -> Option<u16> {
-    let value = previous.checked_add(column.signed()?)?;
-    *previous = value;
-    u16::try_from(value).ok()
 }
 
 /// Whether an event's text is short enough to be stored.

@@ -5,14 +5,15 @@
 //! own. And pages above 128 KiB go to side files that are never synced: no value is larger than a chunk.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::BufferError;
-use super::record::CHUNK_MAX;
-use crate::reading::EntryId;
+use super::record::{self, CHUNK_MAX};
+use super::tail::{Stored, TailFile, index};
+use crate::reading::{Class, EntryId};
 
 /// sled's page cache in bytes: the hot end of the log, not its history.
 const CACHE: u64 = 8 << 20;
@@ -23,8 +24,51 @@ const SLED_FLUSH_MS: u64 = 1000;
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
-const META: u8 = 0;
-const CHUNK: u8 = 1;
+/// Name of the data file in the database's folder.
+pub(super) const DATA_FILE: &str = "db";
+
+/// What is copied at once from one database into another.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A part of the database: the first byte of its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Area {
+    /// Named values.
+    Meta,
+    /// Chunks by their first entry.
+    Chunks(Class),
+    /// Boots by the place in the log where they began.
+    Boots,
+    /// Refused entries by number.
+    Letters,
+}
+
+impl Area {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Meta => 0,
+            // All chunks of format 1.
+            Self::Chunks(Class::Readings) => 1,
+            Self::Chunks(Class::Events) => 2,
+            Self::Boots => 3,
+            Self::Letters => 4,
+        }
+    }
+
+    /// The key of a numbered value.
+    pub(super) fn key(self, number: u64) -> Vec<u8> {
+        let mut key = vec![self.byte()];
+        key.extend_from_slice(&number.to_be_bytes());
+        key
+    }
+}
+
+/// The key of a named value.
+pub(super) fn meta_key(name: &str) -> Vec<u8> {
+    let mut key = vec![Area::Meta.byte()];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
 
 /// An open database.
 pub(super) struct Store {
@@ -32,28 +76,34 @@ pub(super) struct Store {
     tree: sled::Tree,
     db: sled::Db,
     data: File,
+    tail_file: TailFile,
+    /// The chunks being filled, where the tail file has more of them than the database. They are read as if they were in
+    /// it.
+    tails: [Option<Stored>; Class::ALL.len()],
     path: PathBuf,
 }
 
 /// What one commit changes, all or nothing.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Chunks to write, by first entry.
-    pub(super) chunks: Vec<(EntryId, Vec<u8>)>,
-    /// Chunks to drop.
-    pub(super) drop: Vec<EntryId>,
-    /// Named numbers to set.
-    pub(super) meta: Vec<(String, u64)>,
+    /// Keys and their new values.
+    pub(super) put: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Keys to drop.
+    pub(super) drop: Vec<Vec<u8>>,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.drop.is_empty() && self.meta.is_empty()
+        self.put.is_empty() && self.drop.is_empty()
+    }
+
+    pub(super) fn put_number(&mut self, name: &str, value: u64) {
+        self.put.push((meta_key(name), value.to_be_bytes().to_vec()));
     }
 }
 
 impl Store {
-    /// Opens or creates the database in `path`.
+    /// Opens or creates the database in `path`. sled asserts in its recovery paths: this may panic.
     pub(super) fn open(path: &Path) -> Result<Self, BufferError> {
         let io = |doing| move |source| BufferError::Io { doing, path: path.to_owned(), source };
         fs::DirBuilder::new()
@@ -68,82 +118,180 @@ impl Store {
         let data = OpenOptions::new()
             .read(true)
             .write(true)
-            .open(path.join("db"))
+            .open(path.join(DATA_FILE))
             .map_err(io("opening the data file"))?;
+        let (tail_file, tails) = TailFile::open(path)?;
         // The creation itself must be durable: the file, its folder, and that folder's entry in its parent.
         data.sync_all().map_err(io("syncing the data file"))?;
         for folder in [Some(path), Some(&path.join("blobs")), path.parent()].into_iter().flatten() {
             if folder.is_dir() {
-                let synced = File::open(folder).and_then(|folder| folder.sync_all());
-                synced.map_err(io("syncing a folder"))?;
+                sync_folder(folder)?;
             }
         }
-        Ok(Self { tree, db, data, path: path.to_owned() })
+        let mut store = Self { tree, db, data, tail_file, tails, path: path.to_owned() };
+        store.forget_stale_tails()?;
+        Ok(store)
+    }
+
+    /// What the tail file has may have got into the database since.
+    fn forget_stale_tails(&mut self) -> Result<(), BufferError> {
+        for class in Class::ALL {
+            let tail = self.tails[index(class)].take();
+            let newest = self.area(Area::Chunks(class), 0).next_back().transpose()?;
+            let last = match newest {
+                None => None,
+                Some((_, bytes)) => Some(record::header(&bytes).map_err(|_| self.damaged())?.last),
+            };
+            self.tails[index(class)] = tail.filter(|tail| Some(tail.header.last) > last);
+        }
+        Ok(())
+    }
+
+    /// Writes chunks that are still being filled, and returns once they would survive a power cut.
+    pub(super) fn write_tails(&mut self, chunks: Vec<(Class, Vec<u8>)>) -> Result<(), BufferError> {
+        self.tail_file.write(&chunks)?;
+        for (class, bytes) in chunks {
+            let header = record::header(&bytes).map_err(|_| self.damaged())?;
+            self.tails[index(class)] = Some(Stored { header, bytes });
+        }
+        Ok(())
+    }
+
+    /// The chunk of a class that only the tail file has as it is.
+    pub(super) fn tail(&self, class: Class) -> Option<&Stored> {
+        self.tails[index(class)].as_ref()
     }
 
     /// Applies the changes and returns once they would survive a power cut.
-    pub(super) fn commit(&mut self, changes: Changes) -> Result<(), BufferError> {
+    pub(super) fn commit(&mut self, changes: &Changes) -> Result<(), BufferError> {
         let mut batch = sled::Batch::default();
-        for (id, bytes) in changes.chunks {
+        for (key, value) in &changes.put {
             assert!(
-                bytes.len() <= CHUNK_MAX,
-                "a chunk above CHUNK_MAX would not be synced by sled"
+                value.len() <= CHUNK_MAX,
+                "a value above CHUNK_MAX would not be synced by sled"
             );
-            batch.insert(&chunk_key(id), bytes);
+            batch.insert(key.as_slice(), value.as_slice());
         }
-        for id in changes.drop {
-            batch.remove(&chunk_key(id));
-        }
-        for (name, value) in changes.meta {
-            batch.insert(meta_key(&name), &value.to_be_bytes());
+        for key in &changes.drop {
+            batch.remove(key.as_slice());
         }
         self.tree.apply_batch(batch).map_err(store("writing"))?;
         self.db.flush().map_err(store("flushing"))?;
         self.data.sync_data().map_err(|source| BufferError::Io {
             doing: "syncing the data file",
-            path: self.path.join("db"),
+            path: self.path.join(DATA_FILE),
             source,
-        })
-    }
-
-    /// Every named number that begins with `prefix`, without the prefix.
-    pub(super) fn meta(&self, prefix: &str) -> Result<Vec<(String, u64)>, BufferError> {
-        let mut found = Vec::new();
-        for pair in self.tree.scan_prefix(meta_key(prefix)) {
-            let (key, value) = pair.map_err(store("reading"))?;
-            let name = String::from_utf8_lossy(&key[1 + prefix.len()..]).into_owned();
-            let value = <[u8; 8]>::try_from(&*value).map(u64::from_be_bytes);
-            found
-                .push((name, value.map_err(|_| BufferError::Damaged { path: self.path.clone() })?));
+        })?;
+        for class in Class::ALL {
+            let tail = &mut self.tails[index(class)];
+            let key = tail.as_ref().map(|tail| Area::Chunks(class).key(tail.header.first.0));
+            if key.is_some_and(|key| changes.put.iter().any(|(put, _)| *put == key)) {
+                *tail = None;
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// The stored chunks in order, from the one that holds `from` (or the first behind it) on.
+    /// A named value.
+    pub(super) fn meta(&self, name: &str) -> Result<Option<sled::IVec>, BufferError> {
+        self.tree.get(meta_key(name)).map_err(store("reading"))
+    }
+
+    /// A named number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, BufferError> {
+        let Some(value) = self.meta(name)? else { return Ok(None) };
+        let bytes = <[u8; 8]>::try_from(&*value).map_err(|_| self.damaged())?;
+        Ok(Some(u64::from_be_bytes(bytes)))
+    }
+
+    /// Every named value whose name begins with `prefix`, by the rest of its name.
+    pub(super) fn named(&self, prefix: &str) -> Result<Vec<(String, sled::IVec)>, BufferError> {
+        let pairs = self.tree.scan_prefix(meta_key(prefix)).map(|pair| {
+            let (key, value) = pair.map_err(store("reading"))?;
+            Ok((String::from_utf8_lossy(&key[1 + prefix.len()..]).into_owned(), value))
+        });
+        pairs.collect()
+    }
+
+    /// The numbered values of an area in order, from `from` on.
+    pub(super) fn area(
+        &self,
+        area: Area,
+        from: u64,
+    ) -> impl DoubleEndedIterator<Item = Result<(u64, sled::IVec), BufferError>> + use<> {
+        let tail = match area {
+            Area::Chunks(class) => self.tail(class),
+            _ => None,
+        };
+        let tail = tail.map(|tail| (tail.header.first.0, sled::IVec::from(tail.bytes.as_slice())));
+        let replaced = tail.as_ref().map(|(first, _)| *first);
+        let end = vec![area.byte() + 1];
+        let stored = self.tree.range(area.key(from)..end).map(|pair| {
+            let (key, value) = pair.map_err(store("reading"))?;
+            Ok((number_of(&key), value))
+        });
+        let stored = stored.filter(move |pair| match pair {
+            Ok((number, _)) => Some(*number) != replaced,
+            Err(_) => true,
+        });
+        stored.chain(tail.filter(|(first, _)| *first >= from).map(Ok))
+    }
+
+    /// The stored chunks of a class in order, from the one that may hold `from` on.
     pub(super) fn chunks(
         &self,
+        class: Class,
         from: EntryId,
-    ) -> Result<impl Iterator<Item = Result<(EntryId, sled::IVec), BufferError>>, BufferError> {
-        let holder = self.tree.get_lt(chunk_key(from.plus(1))).map_err(store("reading"))?;
-        let start = match holder {
-            Some((key, _)) if key[0] == CHUNK => key.to_vec(),
-            _ => chunk_key(from).to_vec(),
-        };
-        Ok(self.tree.range(start..).map(|pair| {
-            let (key, value) = pair.map_err(store("reading"))?;
-            Ok((chunk_id(&key), value))
-        }))
+    ) -> Result<impl Iterator<Item = Result<(u64, sled::IVec), BufferError>> + use<>, BufferError>
+    {
+        let area = Area::Chunks(class);
+        let holder = self.tree.range(area.key(0)..=area.key(from.0)).next_back().transpose();
+        let holder = holder.map_err(store("reading"))?.map(|(key, _)| number_of(&key));
+        let tail =
+            self.tail(class).map(|tail| tail.header.first.0).filter(|first| *first <= from.0);
+        Ok(self.area(area, holder.or(tail).unwrap_or(from.0)))
     }
 
-    /// The newest chunk.
-    pub(super) fn newest(&self) -> Result<Option<(EntryId, sled::IVec)>, BufferError> {
-        let last = self.tree.last().map_err(store("reading"))?;
-        Ok(last.filter(|(key, _)| key[0] == CHUNK).map(|(key, value)| (chunk_id(&key), value)))
+    /// A chunk as the database itself has it.
+    pub(super) fn in_database(
+        &self,
+        class: Class,
+        first: EntryId,
+    ) -> Result<Option<sled::IVec>, BufferError> {
+        self.tree.get(Area::Chunks(class).key(first.0)).map_err(store("reading"))
     }
 
-    /// Bytes on disk, data file and snapshots.
+    /// Everything, into another database that is empty; `last` is what to write after it.
+    pub(super) fn copy_into(&self, other: &mut Self, last: Changes) -> Result<(), BufferError> {
+        let mut changes = Changes::default();
+        let mut bytes = 0;
+        for pair in self.tree.iter() {
+            let (key, value) = pair.map_err(store("copying"))?;
+            bytes += key.len() + value.len();
+            changes.put.push((key.to_vec(), value.to_vec()));
+            if bytes >= COPY_BYTES {
+                other.commit(&std::mem::take(&mut changes))?;
+                bytes = 0;
+            }
+        }
+        for tail in self.tails.iter().flatten() {
+            changes.put.push((
+                Area::Chunks(tail.header.class).key(tail.header.first.0),
+                tail.bytes.clone(),
+            ));
+        }
+        changes.put.extend(last.put);
+        other.commit(&changes)
+    }
+
+    /// Size of the data file: all but a few kilobytes of what is on disk.
     pub(super) fn size_on_disk(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.data.metadata().map_or(0, |data| data.len())
+    }
+
+    /// What is stored cannot have been written by us.
+    pub(super) fn damaged(&self) -> BufferError {
+        BufferError::Damaged { path: self.path.clone() }
     }
 }
 
@@ -152,60 +300,63 @@ impl Store {
 fn open_patiently(path: &Path) -> Result<sled::Db, BufferError> {
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
-        let open = || {
-            sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE)
-                .mode(sled::Mode::LowSpace)
-                .flush_every_ms(Some(SLED_FLUSH_MS))
-                .open()
-        };
-        // sled asserts in its recovery paths.
-        match catch_unwind(AssertUnwindSafe(open)) {
-            Err(_) => return Err(BufferError::Damaged { path: path.to_owned() }),
-            Ok(Ok(db)) => return Ok(db),
-            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("lock") => {
+        let opened = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE)
+            .mode(sled::Mode::LowSpace)
+            .flush_every_ms(Some(SLED_FLUSH_MS))
+            .open();
+        match opened {
+            Ok(db) => return Ok(db),
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
                 if Instant::now() >= deadline {
                     return Err(BufferError::InUse { path: path.to_owned() });
                 }
                 std::thread::park_timeout(LOCK_RETRY);
             }
-            Ok(Err(error)) => return Err(store("opening the buffer")(error)),
+            Err(error) => return Err(store("opening the buffer")(error)),
         }
     }
 }
 
 fn store(doing: &'static str) -> impl FnOnce(sled::Error) -> BufferError {
-    move |source| BufferError::Store { doing, source: Box::new(source) }
-}
-
-fn chunk_key(id: EntryId) -> [u8; 9] {
-    let mut key = [CHUNK; 9];
-    key[1..].copy_from_slice(&id.0.to_be_bytes());
-    key
-}
-
-fn chunk_id(key: &[u8]) -> EntryId {
-    let mut id = [0; 8];
-    if let Some(bytes) = key.get(1..9) {
-        id.copy_from_slice(bytes);
+    move |error| match error {
+        sled::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            BufferError::Full { doing, source: error }
+        }
+        sled::Error::Io(error) => BufferError::Disk { doing, source: error },
+        error => BufferError::Store { doing, source: Box::new(error) },
     }
-    EntryId(u64::from_be_bytes(id))
 }
 
-fn meta_key(name: &str) -> Vec<u8> {
-    let mut key = vec![META];
-    key.extend_from_slice(name.as_bytes());
-    key
+fn number_of(key: &[u8]) -> u64 {
+    key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+/// Makes new and changed names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), BufferError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| BufferError::Io {
+        doing: "syncing the folder",
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// A snapshot torn by a power cut (`snap.….generating`) would make every later open fail.
 fn remove_torn_snapshots(path: &Path) -> std::io::Result<()> {
+    remove_snapshots(path, ".generating")
+}
+
+/// Removes snapshots whose name ends so: all of them with an empty `ending`. sled then reads its whole log.
+pub(super) fn remove_snapshots(path: &Path, ending: &str) -> std::io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        if name.starts_with("snap.") && name.ends_with(ending) {
             fs::remove_file(entry.path())?;
         }
     }

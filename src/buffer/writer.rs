@@ -1,157 +1,316 @@
-//! The thread that owns the database: group commit, reads, cursors, and room when the log is full.
+//! The thread that owns the database: takes commands, commits in groups, answers.
+//!
+//! What has come in waits in `pending` until it is durable, so that a failed commit can be made again, in another
+//! database if need be. How it is committed, and what happens when the disk refuses, is in [`commit`].
 
-use std::collections::BTreeSet;
+mod commit;
+mod read;
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tracing::{error, info, trace, warn};
+use tracing::{error, info};
 
-use super::cursors::{CursorFile, Cursors};
-use super::record::{self, ChunkBuilder};
-use super::store::{Changes, Store};
-use super::{BufferError, Command, Options, Room, SET_ASIDE, Shared, State};
+use self::refusal::Refusal;
+use super::audit;
+use super::contents::{self, Books, Contents, Requeued};
+use super::cursor::{Cursor, Span};
+use super::cursors::{CursorFile, Cursors, Kept};
+use super::ladder::{self, Known, Opened};
+use super::letters::{self, Fate, Letter, Rejected};
+use super::lock::Lock;
+use super::record::ChunkBuilder;
+use super::reserve::Reserve;
+use super::retention::Lost;
+use super::salvage;
+use super::state::{Letters, State, Trouble};
+use super::store::{Area, Store};
+use super::{BufferError, Command, Options, Purpose, Room, SET_ASIDE, Shared};
 use crate::clock::Clock;
-use crate::reading::{Entry, EntryId, Event, EventKind, Fact, GapReason};
+use crate::reading::{Class, Entry, EntryId, Event, EventKind, Fact, GapReason};
+use crate::timeline::{Boot, Timeline};
 
-/// Stored beside the data: what layout the database has.
-const FORMAT: u64 = 1;
-/// Commit early when this much is waiting: bounds the memory and what a power cut can take.
-const COMMIT_BYTES: usize = 64 << 10;
-/// The copy of the cursors outside the database may lag: a repeat is legal, wearing out the card is not.
-const CURSOR_FILE_EVERY: Duration = Duration::from_secs(10);
-/// What is freed at once when the log is full, as a share of its size: gaps are told in large pieces.
-const FREE_SHARE: u64 = 20;
-/// And at most so much: nobody else is served meanwhile.
-const FREE_MOST: u64 = 8 << 20;
+/// Commit early when so many entries are waiting: bounds what a power cut can take.
+const COMMIT_AT: usize = 4096;
 
-const FORMAT_KEY: &str = "format";
-const SET_ASIDE_KEY: &str = "set_aside";
-const BYTES_KEY: &str = "bytes";
-const CURSOR_PREFIX: &str = "cursor/";
-/// In the cursor file; no sink has this name.
-const SET_ASIDE_IN_FILE: &str = "#set_aside";
+/// A disk that was full may take the second attempt, one that failed the third.
+const FIRST_ATTEMPTS: usize = 3;
+
+/// How often the free space, the age of what is kept and the shape of the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Holes in a salvaged range that are told one by one; the rest is told as one.
+const HOLES_TOLD: usize = 64;
 
 pub(super) struct Writer {
-    store: Store,
-    cursor_file: CursorFile,
+    _lock: Lock,
     options: Options,
+    reserve: Reserve,
+    /// `None` while the disk refuses.
+    store: Option<Store>,
+    refusal: Refusal,
+    cursor_file: CursorFile,
+    cursor_file_due: Option<Instant>,
     state: watch::Sender<State>,
     set_aside: watch::Sender<EntryId>,
+    published_timeline: watch::Sender<Arc<Timeline>>,
+    timeline: Timeline,
     unclean: Option<(EntryId, EntryId)>,
-    /// The chunk being filled. It is stored with each commit and replaced by its longer self with the next.
-    open: Option<Open>,
-    /// Chunks full since the last commit.
-    full: Vec<(EntryId, Vec<u8>)>,
-    /// Appends since the last commit.
-    waiting: usize,
+
+    /// Taken in and not durable yet.
+    pending: VecDeque<(Entry, Room)>,
     /// Permits to give back with the next commit.
     room_held: usize,
-    waiting_bytes: usize,
+    /// Place behind the last entry taken in.
     next: EntryId,
-    bytes: u64,
+    /// Place behind the newest durable entry.
+    end: EntryId,
+
+    /// The chunks being filled, as stored with the last commit.
+    tails: [Option<Tail>; Class::ALL.len()],
+    books: Books,
+    /// From here on every id holds something, or it is known why not.
+    audit_from: EntryId,
+    limit: u64,
+    looked: Instant,
+    nearly_full: bool,
+    left_over: read::LeftOver,
+
     cursors: Cursors,
-    cursors_changed: bool,
-    /// Sinks of this run. Cursors of sinks that were taken out of the configuration hold nothing.
+    /// Sinks of this run.
     registered: BTreeSet<String>,
-    cursor_file_due: Option<Instant>,
+    lost: BTreeMap<String, u64>,
+    /// Losses to be told, or told by an event at this place that is not durable yet.
+    untold: Vec<(Lost, Option<EntryId>)>,
+    letter_bytes: u64,
+    next_letter: u64,
+    /// Numbers of the letters that shall be delivered once more, by sink.
+    requeued: Requeued,
+    /// Numbered values to write and keys to drop with the next commit, besides entries.
+    notes: Notes,
+    cursors_due: Instant,
+    salvage: Option<JoinHandle<()>>,
+    /// Counts the runs of salvaging: what an earlier one still says does not matter.
+    salvage_run: u64,
+    salvage_again: Option<Instant>,
+    stop_salvage: Arc<AtomicBool>,
+    /// The gaps that salvaging left are told before this place; whoever waits for them to be durable.
+    salvage_told: Option<(EntryId, mpsc::SyncSender<()>)>,
 }
 
-struct Open {
+/// What changes with the next commit besides entries. Kept until it is durable.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The database may be a new one: write all that is known.
+    everything: bool,
+    cursors: bool,
+    lost: bool,
+    letters_dropped: bool,
+    boots: BTreeMap<EntryId, Boot>,
+    forgotten_boots: Vec<EntryId>,
+    letters: BTreeMap<u64, Vec<u8>>,
+    settled: Vec<u64>,
+    unused: Vec<(EntryId, EntryId)>,
+    used_up: Vec<EntryId>,
+    told: Vec<EntryId>,
+}
+
+impl Notes {
+    fn any(&self) -> bool {
+        self.everything
+            || self.cursors
+            || self.lost
+            || self.letters_dropped
+            || !self.boots.is_empty()
+            || !self.forgotten_boots.is_empty()
+            || !self.letters.is_empty()
+            || !self.settled.is_empty()
+            || !self.unused.is_empty()
+            || !self.used_up.is_empty()
+            || !self.told.is_empty()
+    }
+}
+
+/// The chunk being filled. It is stored with each commit and replaced by its longer self with the next.
+struct Tail {
     chunk: ChunkBuilder,
     stored_len: usize,
-    changed: bool,
 }
 
 impl Writer {
     pub(super) fn open(options: &Options) -> Result<Self, BufferError> {
-        let path = options.data_dir.join("buffer");
-        let store = Store::open(&path)?;
-        let cursor_path = options.data_dir.join("cursors");
-        let (cursor_file, mut kept) = CursorFile::open(&cursor_path).map_err(|source| {
+        let data_dir = &options.data_dir;
+        if options.purpose != Purpose::Inspect {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+            made.map_err(|source| BufferError::Io {
+                doing: "creating",
+                path: data_dir.clone(),
+                source,
+            })?;
+        }
+        if options.purpose == Purpose::Inspect {
+            ladder::is_there(data_dir).then_some(()).ok_or_else(|| BufferError::Io {
+                doing: "looking for a buffer in",
+                path: data_dir.clone(),
+                source: std::io::ErrorKind::NotFound.into(),
+            })?;
+        }
+        let lock = Lock::take(data_dir)?;
+        let reserve = Reserve::new(data_dir, options.max_bytes);
+        let cursor_path = data_dir.join("cursors");
+        let (cursor_file, kept) = CursorFile::open(&cursor_path).map_err(|source| {
             BufferError::Io { doing: "opening", path: cursor_path.clone(), source }
         })?;
-        let file_set_aside = kept.remove(SET_ASIDE_IN_FILE).unwrap_or_default();
-
-        let number = |name: &str| -> Result<Option<u64>, BufferError> {
-            Ok(store
-                .meta(name)?
-                .into_iter()
-                .find(|(rest, _)| rest.is_empty())
-                .map(|(_, value)| value))
-        };
-        if let Some(found) = number(FORMAT_KEY)?.filter(|&found| found > FORMAT) {
-            return Err(BufferError::TooNew { found, known: FORMAT });
-        }
-        let newest = match store.newest()? {
-            None if file_set_aside > EntryId::default() => EntryId::default(),
-            None => options.first,
-            Some((first, bytes)) => match record::decode(&bytes) {
-                Ok(entries) => first.plus(entries.len() as u64),
-                Err(source) => {
-                    return Err(BufferError::Store {
-                        doing: "reading the newest chunk",
-                        source: Box::new(source),
-                    });
+        let known = kept.is_some();
+        let kept = kept.unwrap_or_else(|| {
+            // Ids that were given and not stored are behind the newest entry, by no more than was set aside.
+            let end = salvage::end(&ladder::database(data_dir));
+            let set_aside = end.map_or(EntryId(0), |end| end.plus(2 * SET_ASIDE));
+            Kept { set_aside, ..Kept::default() }
+        });
+        let mut of_this_run = kept.sinks.clone();
+        of_this_run.retain(|sink, _| options.sinks.is_empty() || options.sinks.contains(sink));
+        let wanted = audit::lowest(&of_this_run);
+        let from_file = Known { end: kept.end, free: kept.set_aside, wanted };
+        let opened = match options.purpose {
+            Purpose::Inspect => ladder::open_as_it_is(data_dir, from_file)?,
+            Purpose::Collect | Purpose::Repair => match ladder::open(data_dir, from_file) {
+                Err(BufferError::Full { .. }) => {
+                    reserve.release();
+                    ladder::open(data_dir, from_file)?
                 }
+                opened => opened?,
             },
         };
-        let set_aside = EntryId(number(SET_ASIDE_KEY)?.unwrap_or(0)).max(file_set_aside);
+        let Opened { store, mut contents } = opened;
+        let quarantined = ladder::quarantined(data_dir);
+        let begun = quarantined.last().map_or(EntryId(0), |damaged| damaged.end);
+        let set_aside = match known {
+            true => contents.set_aside.max(kept.set_aside).max(begun),
+            // Made up for the case that there was no database.
+            false if contents.end.is_some() => contents.set_aside.max(begun),
+            false => kept.set_aside.max(begun),
+        };
+        let empty = contents.end.is_none() && !known && quarantined.is_empty();
+        let newest = match contents.end {
+            Some(end) => end,
+            None if empty => options.first,
+            // The log was begun anew: whatever is missing is told when the old one has been searched.
+            None => set_aside,
+        };
         let next = newest.max(set_aside);
         let unclean = (next > newest).then(|| (newest, EntryId(next.0 - 1)));
-        let mut cursors = store
-            .meta(CURSOR_PREFIX)?
-            .into_iter()
-            .map(|(sink, next)| (sink, EntryId(next)))
-            .collect::<Cursors>();
-        for (sink, cursor) in kept {
-            cursors.entry(sink).or_insert(cursor);
+        for (sink, cursor) in kept.sinks {
+            contents.cursors.entry(sink).or_insert(cursor);
         }
-        let bytes = number(BYTES_KEY)?.unwrap_or(0);
-        let oldest = match store.chunks(EntryId(0))?.next() {
-            None => next,
-            Some(chunk) => chunk?.0,
-        };
-        let state = State {
-            committed: next,
-            oldest,
-            bytes,
-            bytes_on_disk: store.size_on_disk(),
-            cursors: cursors.clone(),
-        };
+        let Contents { books, oldest, cursors, lost, unused, timeline, letters, .. } = contents;
         let mut writer = Self {
-            store,
-            cursor_file,
+            _lock: lock,
             options: options.clone(),
-            state: watch::Sender::new(state),
-            set_aside: watch::Sender::new(next),
-            unclean,
-            open: None,
-            full: Vec::new(),
-            waiting: 0,
-            room_held: 0,
-            waiting_bytes: 0,
-            next,
-            bytes,
-            cursors,
-            cursors_changed: false,
-            registered: BTreeSet::new(),
+            reserve,
+            refusal: Refusal::new(),
+            cursor_file,
             cursor_file_due: None,
+            state: watch::Sender::new(State {
+                committed: if options.purpose == Purpose::Inspect { newest } else { next },
+                oldest: oldest.unwrap_or(next),
+                entries: books.entries,
+                bytes: books.bytes,
+                bytes_on_disk: store.size_on_disk(),
+                cursors: cursors.clone(),
+                lost: lost.clone(),
+                unused,
+                letters,
+                ..State::default()
+            }),
+            set_aside: watch::Sender::new(next),
+            published_timeline: watch::Sender::new(Arc::new(timeline.clone())),
+            timeline,
+            unclean: None,
+            pending: VecDeque::new(),
+            room_held: 0,
+            next,
+            end: contents.end.unwrap_or_default(),
+            tails: [None, None],
+            books,
+            audit_from: contents.audit_from,
+            limit: options.max_bytes,
+            looked: Instant::now(),
+            nearly_full: false,
+            left_over: read::LeftOver::default(),
+            cursors,
+            registered: options.sinks.iter().cloned().collect(),
+            lost,
+            untold: contents.untold.into_iter().map(|lost| (lost, None)).collect(),
+            letter_bytes: contents.letter_bytes,
+            next_letter: contents.next_letter,
+            requeued: contents.requeued,
+            notes: Notes::default(),
+            cursors_due: Instant::now(),
+            salvage: None,
+            salvage_run: 0,
+            salvage_again: None,
+            stop_salvage: Arc::default(),
+            salvage_told: None,
+            store: Some(store),
         };
-        writer.set_aside_more()?;
+        if let Some((id, at)) = contents.newest {
+            writer.note_time(id, &at);
+        }
+        if options.purpose != Purpose::Inspect {
+            if let Some((first, last)) = unclean {
+                writer.unclean = unclean;
+                writer.notes.unused.push((first, last));
+                writer.state.send_modify(|state| {
+                    state.unused.retain(|(before, _)| *before < first);
+                    state.unused.push((first, last));
+                });
+            }
+            writer.notes.everything = true;
+        }
         Ok(writer)
+    }
+
+    /// Sets ids aside and makes sure that the disk takes something, before anybody relies on it.
+    pub(super) fn begin(&mut self, shared: &Arc<Shared>, clock: &Clock) -> Result<(), BufferError> {
+        if self.options.purpose == Purpose::Inspect {
+            return Ok(());
+        }
+        self.look_around();
+        for _ in 0..FIRST_ATTEMPTS {
+            self.refusal.next_try = Instant::now();
+            self.commit(shared, clock)?;
+            if self.store.is_some() {
+                return Ok(());
+            }
+        }
+        // Nothing can be stored at the moment. Where at least the small file beside the database takes what ids are set
+        // aside (it has its blocks already), collecting begins in memory.
+        let set_aside = self.next.plus(SET_ASIDE);
+        if !self.write_cursor_file(Some(set_aside)) {
+            return Err(self.unavailable());
+        }
+        self.set_aside.send_replace(set_aside);
+        Ok(())
     }
 
     pub(super) fn next(&self) -> EntryId {
         self.next
     }
 
-    pub(super) fn state(&self) -> watch::Receiver<State> {
-        self.state.subscribe()
-    }
-
-    pub(super) fn set_aside(&self) -> watch::Receiver<EntryId> {
-        self.set_aside.subscribe()
+    /// What others may watch: the state, how far ids are set aside, and when boots were.
+    pub(super) fn watch(
+        &self,
+    ) -> (watch::Receiver<State>, watch::Receiver<EntryId>, watch::Receiver<Arc<Timeline>>) {
+        (self.state.subscribe(), self.set_aside.subscribe(), self.published_timeline.subscribe())
     }
 
     /// Ids set aside by a run that did not end cleanly, first and last.
@@ -159,23 +318,33 @@ impl Writer {
         self.unclean
     }
 
-    /// Works until told to close, or until the disk fails.
+    /// Works until told to close, or until there are no more ids to give while the disk refuses.
     pub(super) fn run(
         mut self,
-        commands: &mpsc::Receiver<Command>,
-        shared: &Shared,
+        commands: mpsc::Receiver<Command>,
+        shared: &Arc<Shared>,
         clock: &Clock,
     ) -> Result<(), BufferError> {
-        let result = self.serve(commands, shared, clock);
-        // Whoever waits for room must learn that there will be none.
+        if self.options.purpose != Purpose::Inspect {
+            self.begin_salvage(shared);
+        }
+        let result = self.serve(&commands, shared, clock);
+        // Whoever waits for room must learn that there will be none; the salvaging thread, that nobody answers.
         shared.room.close();
+        self.stop_salvage.store(true, Ordering::Relaxed);
+        drop(commands);
+        self.salvage_told = None;
+        if let Some(thread) = self.salvage.take() {
+            // A panic there has been printed, and the next start tries again.
+            let _ = thread.join();
+        }
         result
     }
 
     fn serve(
         &mut self,
         commands: &mpsc::Receiver<Command>,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         clock: &Clock,
     ) -> Result<(), BufferError> {
         let mut due: Option<Instant> = None;
@@ -185,252 +354,315 @@ impl Writer {
                 Some(due) => commands.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match command {
-                Ok(Command::Append(entry, room)) => {
-                    self.append(&entry)?;
-                    self.room_held += usize::from(room == Room::Held);
-                    if self.waiting_bytes >= COMMIT_BYTES {
-                        due = Some(Instant::now());
-                    }
-                }
-                Ok(Command::Advance { sink, next }) => self.advance(sink, next),
-                Ok(Command::Read { from, max, reply }) => {
-                    // A reader that went away is not our concern.
-                    let _ = reply.send(self.read(from, max));
-                    continue;
-                }
-                Ok(Command::Register { sink, reply }) => {
-                    let _ = reply.send(self.register(sink));
-                }
-                Ok(Command::Ping { reply }) => {
-                    let _ = reply.send(());
-                    continue;
-                }
                 Ok(Command::Flush) => due = Some(Instant::now()),
                 Ok(Command::Close) | Err(RecvTimeoutError::Disconnected) => {
-                    return self.close(shared);
+                    return self.close(commands, shared, clock);
                 }
+                Ok(command) => self.obey(command, shared, clock),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if due.is_some_and(|due| due <= Instant::now()) {
+            let now = Instant::now();
+            if self.salvage_again.is_some_and(|again| again <= now) && self.store.is_some() {
+                self.begin_salvage(shared);
+            }
+            if self.pending.len() >= COMMIT_AT && self.store.is_some() {
+                due = Some(now);
+            }
+            if due.is_some_and(|due| due <= now) {
                 self.commit(shared, clock)?;
                 due = None;
-            } else if due.is_none() && (self.waiting > 0 || self.cursors_changed) {
+            }
+            let work = !self.pending.is_empty() || self.notes.any() || self.salvage_told.is_some();
+            if self.store.is_none() {
+                due = Some(self.refusal.next_try);
+            } else if due.is_none() && work {
                 due = Some(Instant::now() + self.options.commit_every);
             }
         }
     }
 
-    fn append(&mut self, entry: &Entry) -> Result<(), BufferError> {
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => Open::new(entry),
-        };
-        let before = open.chunk.len();
-        if !open.chunk.push(entry.id, &entry.fact) {
-            let bytes = open.chunk.bytes();
-            self.bytes += (bytes.len() - open.stored_len) as u64;
-            self.full.push((open.chunk.first(), bytes));
-            open = Open::new(entry);
-            if !open.chunk.push(entry.id, &entry.fact) {
-                return Err(BufferError::TooLarge("a single entry does not fit into a chunk"));
+    // A reader that went away is not our concern: answers that cannot be given are dropped.
+    fn obey(&mut self, command: Command, shared: &Arc<Shared>, clock: &Clock) {
+        match command {
+            Command::Append(entry, room) => self.append(entry, room, shared),
+            Command::Taken { sink, span, rejected } => self.taken(&sink, span, rejected),
+            Command::Anchor(at) => self.note_time(self.next, &at),
+            Command::Read { from, end, max, reply } => {
+                let _ = reply.send(self.look(|writer| writer.read(from, end, max)));
             }
-            self.waiting_bytes += open.chunk.len();
-        } else {
-            self.waiting_bytes += open.chunk.len() - before;
-        }
-        open.changed = true;
-        self.next = open.chunk.next();
-        self.open = Some(open);
-        self.waiting += 1;
-        Ok(())
-    }
-
-    fn commit(&mut self, shared: &Shared, clock: &Clock) -> Result<(), BufferError> {
-        let mut changes = self.take_changes();
-        let lost = self.make_room(&mut changes)?;
-        let ahead = self.set_aside.borrow().0.saturating_sub(self.next.0);
-        let set_aside = (ahead < SET_ASIDE / 2).then(|| self.next.plus(SET_ASIDE));
-        if let Some(set_aside) = set_aside {
-            changes.meta.push((SET_ASIDE_KEY.to_owned(), set_aside.0));
-        }
-        if !changes.is_empty() {
-            changes.meta.push((BYTES_KEY.to_owned(), self.bytes));
-            self.store.commit(changes)?;
-        }
-        if let Some(set_aside) = set_aside {
-            self.set_aside.send_replace(set_aside);
-        }
-        self.tell();
-        trace!(entries = self.waiting, "committed up={}", self.next.0.saturating_sub(1));
-        shared.room.add_permits(std::mem::take(&mut self.room_held));
-        self.waiting = 0;
-        self.waiting_bytes = 0;
-        self.write_cursor_file(false);
-        if let Some((first, last)) = lost {
-            let kind = EventKind::Gap { first, last, reason: GapReason::BufferFull };
-            // It comes back to us as an append.
-            shared.queue().put(Fact::Event(Event { at: clock.now(), kind }), Room::Extra)?;
-        }
-        Ok(())
-    }
-
-    /// Everything since the last commit, the growing chunk included.
-    fn take_changes(&mut self) -> Changes {
-        let mut changes = Changes { chunks: std::mem::take(&mut self.full), ..Changes::default() };
-        if let Some(open) = self.open.as_mut().filter(|open| open.changed) {
-            let bytes = open.chunk.bytes();
-            self.bytes += (bytes.len() - open.stored_len) as u64;
-            open.stored_len = bytes.len();
-            open.changed = false;
-            changes.chunks.push((open.chunk.first(), bytes));
-        }
-        if std::mem::take(&mut self.cursors_changed) {
-            let cursors = self.cursors.iter();
-            changes
-                .meta
-                .extend(cursors.map(|(sink, next)| (format!("{CURSOR_PREFIX}{sink}"), next.0)));
-        }
-        changes
-    }
-
-    fn tell(&self) {
-        self.state.send_modify(|state| {
-            state.committed = self.next;
-            state.oldest = state.oldest.min(self.next);
-            state.bytes = self.bytes;
-            state.bytes_on_disk = self.store.size_on_disk();
-            state.cursors.clone_from(&self.cursors);
-        });
-    }
-
-    /// Drops the oldest chunks when the log is full. Returns the range that some sink had not taken yet.
-    fn make_room(
-        &mut self,
-        changes: &mut Changes,
-    ) -> Result<Option<(EntryId, EntryId)>, BufferError> {
-        if self.bytes <= self.options.max_bytes {
-            return Ok(None);
-        }
-        let piece = (self.options.max_bytes / FREE_SHARE).min(FREE_MOST);
-        let goal = self.options.max_bytes - piece;
-        let of_this_run = self.cursors.iter().filter(|(sink, _)| self.registered.contains(*sink));
-        let slowest = of_this_run.map(|(_, cursor)| *cursor).min().unwrap_or(EntryId(u64::MAX));
-        let mut lost: Option<(EntryId, EntryId)> = None;
-        let being_written = changes.chunks.first().map_or(EntryId(u64::MAX), |(first, _)| *first);
-        let mut chunks = self.store.chunks(EntryId(0))?.peekable();
-        while self.bytes > goal {
-            let Some((id, bytes)) = chunks.next().transpose()? else { break };
-            // The chunk behind tells where this one ends; the newest stored one always stays, and so does one whose
-            // longer self is on its way.
-            let Some(Ok((behind, _))) = chunks.peek() else { break };
-            if id >= being_written {
-                break;
+            Command::Register { sink, reply } => {
+                let _ = reply.send(Ok(self.register(sink)));
             }
-            let last = EntryId(behind.0 - 1);
-            if last >= slowest {
-                let first = lost.map_or(id.max(slowest), |(first, _)| first);
-                lost = Some((first, last));
+            Command::Letters { from, max, reply } => {
+                let _ = reply.send(self.look(|writer| writer.letters(from, max)));
             }
-            self.bytes = self.bytes.saturating_sub(bytes.len() as u64);
-            let oldest = *behind;
-            changes.drop.push(id);
-            self.state.send_modify(|state| state.oldest = oldest);
-        }
-        drop(chunks);
-        info!(chunks = changes.drop.len(), "buffer full, the oldest entries made room");
-        if let Some((first, last)) = lost {
-            let registered = &self.registered;
-            let overtaken = self
-                .cursors
-                .iter_mut()
-                .filter(|(sink, cursor)| **cursor <= last && registered.contains(*sink));
-            for (sink, cursor) in overtaken {
-                error!(sink, first = %first.max(*cursor), %last, "buffer full: entries were dropped before this sink had them");
-                *cursor = last.plus(1);
-                self.cursors_changed = true;
+            Command::Requeue { sink, reply } => {
+                let _ = reply.send(self.look(|writer| writer.requeue(sink.as_deref())));
             }
+            Command::Requeued { sink, reply } => {
+                let _ = reply.send(self.look(|writer| writer.requeued(&sink)));
+            }
+            Command::Settle { letter, sink, rejected } => self.settle(letter, &sink, rejected),
+            Command::Rewind { sink, to, reply } => {
+                let _ = reply.send(self.rewind(sink, to));
+            }
+            Command::Check { class, from, reply } => {
+                let _ = reply.send(self.look(|writer| writer.check(class, from)));
+            }
+            Command::Rotate { reply } => {
+                let _ = reply.send(self.rotate(shared, clock));
+            }
+            Command::Salvage(step) => self.salvage_step(step, shared, clock),
+            Command::Ping { reply } => {
+                let _ = reply.send(());
+            }
+            // Handled by whoever calls this.
+            Command::Flush | Command::Close => {}
         }
-        Ok(lost)
     }
 
-    fn set_aside_more(&mut self) -> Result<(), BufferError> {
-        let set_aside = self.next.plus(SET_ASIDE);
-        self.store.commit(Changes {
-            meta: vec![(SET_ASIDE_KEY.to_owned(), set_aside.0), (FORMAT_KEY.to_owned(), FORMAT)],
-            ..Changes::default()
-        })?;
-        self.set_aside.send_replace(set_aside);
-        self.write_cursor_file(true);
-        Ok(())
-    }
-
-    fn advance(&mut self, sink: String, next: EntryId) {
-        let cursor = self.cursors.entry(sink).or_default();
-        if next > *cursor {
-            *cursor = next;
-            self.cursors_changed = true;
+    fn append(&mut self, entry: Entry, room: Room, shared: &Shared) {
+        self.next = entry.id.plus(1);
+        self.note_time(entry.id, entry.fact.at());
+        self.pending.push_back((entry, room));
+        if self.store.is_none() {
+            self.drop_what_memory_cannot_hold(shared);
         }
     }
 
-    fn register(&mut self, sink: String) -> EntryId {
-        let oldest = self.state.borrow().oldest;
+    fn note_time(&mut self, id: EntryId, at: &crate::reading::At) {
+        if let Some(boot) = self.timeline.note(id, at) {
+            if self.options.purpose != Purpose::Inspect {
+                self.notes.boots.insert(boot.from, boot.clone());
+            }
+            self.published_timeline.send_replace(Arc::new(self.timeline.clone()));
+        }
+    }
+
+    fn taken(&mut self, sink: &str, span: Span, rejected: Vec<Rejected>) {
+        let cursor = self.cursors.entry(sink.to_owned()).or_default();
+        cursor.take(span.first, span.end);
+        self.notes.cursors = true;
+        self.keep_letters(sink, rejected);
+    }
+
+    fn register(&mut self, sink: String) -> Cursor {
+        let event =
+            self.store.as_ref().and_then(|store| contents::first(store, Class::Events).ok());
+        let reading = self.state.borrow().oldest;
+        let oldest = event.flatten().map_or(reading, |event| event.min(reading));
         self.registered.insert(sink.clone());
-        if let Some(cursor) = self.cursors.get(&sink) {
-            return *cursor;
-        }
-        self.cursors.insert(sink, oldest);
-        self.cursors_changed = true;
-        oldest
+        self.notes.cursors = true;
+        self.cursors.entry(sink).or_insert_with(|| Cursor::at(oldest)).clone()
     }
 
-    fn read(&self, from: EntryId, max: usize) -> Result<Vec<Entry>, BufferError> {
-        let mut entries = Vec::new();
-        for chunk in self.store.chunks(from)? {
-            let (id, bytes) = chunk?;
-            match record::decode(&bytes) {
-                Ok(chunk) => entries.extend(chunk.into_iter().filter(|entry| entry.id >= from)),
-                // The next chunk may be whole: one bad spot must not hold up all that follows.
-                Err(error) => {
-                    error!(chunk = %id, %error, "a stored chunk cannot be read, its entries are skipped");
-                }
-            }
-            if entries.len() >= max {
-                break;
-            }
-        }
-        entries.truncate(max);
-        Ok(entries)
+    fn rewind(&mut self, sink: String, to: EntryId) -> Result<Cursor, BufferError> {
+        let Some(cursor) = self.cursors.get_mut(&sink) else {
+            return Err(BufferError::NoSuchSink(sink));
+        };
+        let before = cursor.clone();
+        cursor.rewind(to);
+        self.notes.cursors = true;
+        // An operator's word is not repeated by itself.
+        self.cursors_due = Instant::now();
+        let cursors = self.cursors.clone();
+        info!(sink, %to, was = %before.next, "rewound: everything from there on is delivered once more");
+        self.state.send_modify(|state| {
+            state.cursors = cursors;
+            *state.rewound.entry(sink).or_default() += 1;
+        });
+        Ok(before)
     }
 
-    fn write_cursor_file(&mut self, now: bool) {
-        let due = self.cursor_file_due.is_none_or(|due| due <= Instant::now());
-        if !now && !due {
+    fn keep_letters(&mut self, sink: &str, rejected: Vec<Rejected>) {
+        for (count, bytes) in letters::pack(sink, rejected) {
+            self.letter_bytes += bytes.len() as u64;
+            self.notes.letters.insert(self.next_letter, bytes);
+            self.next_letter += 1;
+            self.count_letters(sink, |letters| letters.kept += count);
+        }
+    }
+
+    fn settle(&mut self, number: u64, sink: &str, rejected: Vec<Rejected>) {
+        let letter = self.look(|writer| writer.letter(number)).ok().flatten();
+        if let Some((letter, bytes)) = letter {
+            let count = letter.entries.len() as u64;
+            self.letter_bytes = self.letter_bytes.saturating_sub(bytes);
+            self.count_letters(sink, |letters| {
+                letters.requeued = letters.requeued.saturating_sub(count);
+            });
+        }
+        if let Some(requeued) = self.requeued.get_mut(sink) {
+            requeued.remove(&number);
+        }
+        self.notes.letters.remove(&number);
+        self.notes.settled.push(number);
+        self.keep_letters(sink, rejected);
+    }
+
+    fn requeue(&mut self, sink: Option<&str>) -> Result<u64, BufferError> {
+        let mut requeued = 0;
+        let letters = self.letters(0, usize::MAX)?;
+        let wanted = |letter: &Letter| {
+            letter.fate == Fate::Kept && sink.is_none_or(|sink| sink == letter.sink)
+        };
+        for letter in letters.into_iter().filter(wanted) {
+            let count = letter.entries.len() as u64;
+            requeued += count;
+            self.requeued.entry(letter.sink.clone()).or_default().insert(letter.number);
+            self.notes.letters.insert(letter.number, letters::with_fate(&letter, Fate::Requeued));
+            self.count_letters(&letter.sink, |letters| {
+                letters.kept = letters.kept.saturating_sub(count);
+                letters.requeued += count;
+            });
+        }
+        Ok(requeued)
+    }
+
+    fn count_letters(&self, sink: &str, change: impl FnOnce(&mut Letters)) {
+        self.state.send_modify(|state| change(state.letters.entry(sink.to_owned()).or_default()));
+    }
+
+    fn rotate(&mut self, shared: &Arc<Shared>, clock: &Clock) -> Result<(), BufferError> {
+        self.commit(shared, clock)?;
+        if self.rewrite(shared) { Ok(()) } else { Err(self.unavailable()) }
+    }
+
+    fn known(&self) -> Known {
+        let free = self.pending.front().map_or(self.next, |(entry, _)| entry.id);
+        Known { end: self.end, free, wanted: audit::lowest(&self.cursors) }
+    }
+
+    fn begin_salvage(&mut self, shared: &Arc<Shared>) {
+        if self.salvage.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
         }
-        let mut cursors = self.cursors.clone();
-        cursors.insert(SET_ASIDE_IN_FILE.to_owned(), *self.set_aside.borrow());
-        if let Err(error) = self.cursor_file.write(&cursors) {
-            warn!(%error, "the copy of the cursors could not be written, the database has them");
+        let Some(damaged) = ladder::quarantined(&self.options.data_dir).into_iter().next() else {
+            self.state.send_modify(|state| state.salvaging_before = None);
+            return;
+        };
+        // Places that every sink has had matter to nobody.
+        let wanted = audit::lowest(&self.cursors);
+        let end = damaged.end;
+        self.state.send_modify(|state| state.salvaging_before = Some(end));
+        self.salvage_run += 1;
+        self.salvage_again = None;
+        let run = self.salvage_run;
+        let (shared, stop) = (shared.clone(), self.stop_salvage.clone());
+        let spawned = std::thread::Builder::new()
+            .name("buffer-salvage".into())
+            .spawn(move || salvage::run(&shared, &damaged, wanted, &stop, run));
+        match spawned {
+            Ok(thread) => self.salvage = Some(thread),
+            Err(error) => {
+                error!(%error, "a damaged database cannot be searched now");
+                self.state.send_modify(|state| state.salvaging_before = None);
+            }
         }
-        self.cursor_file_due = Some(Instant::now() + CURSOR_FILE_EVERY);
+    }
+
+    fn salvage_step(&mut self, step: salvage::Step, shared: &Arc<Shared>, clock: &Clock) {
+        match step {
+            salvage::Step::PutBack { found, done } => {
+                if self.put_back(found).is_ok() {
+                    let _ = done.send(());
+                }
+            }
+            salvage::Step::Over { wanted, covered, done } => {
+                let mut holes = covered.missing(wanted);
+                if holes.len() > HOLES_TOLD {
+                    let rest = holes.split_off(HOLES_TOLD - 1);
+                    holes.extend(rest.into_iter().reduce(|a, b| Span::new(a.first, b.end)));
+                }
+                for hole in holes {
+                    error!(first = %hole.first, end = %hole.end, "entries could not be read from a damaged database");
+                    tell_gap(hole, None, GapReason::Damaged, shared, clock);
+                }
+                // What was before is not put back: nobody is to miss it.
+                self.audit_from = self.audit_from.max(wanted.first);
+                self.notes.everything = true;
+                // Durable before the damaged one is removed: a gap told twice is better than never.
+                self.salvage_told = Some((shared.queue().next, done));
+            }
+            salvage::Step::Ended { run } if run == self.salvage_run => {
+                self.join_salvage();
+                // Sinks go on waiting for what is in it: passing over it would mean that they had had it.
+                self.salvage_again = Some(Instant::now() + LOOK_EVERY);
+            }
+            salvage::Step::Removed { run } if run == self.salvage_run => {
+                self.join_salvage();
+                // There may be another one.
+                self.begin_salvage(shared);
+            }
+            salvage::Step::Ended { .. } | salvage::Step::Removed { .. } => {}
+        }
+    }
+
+    fn join_salvage(&mut self) {
+        if let Some(thread) = self.salvage.take() {
+            // It has said its last word.
+            let _ = thread.join();
+        }
     }
 
     /// The last commit. Ids set aside and not used are given back, so that a clean stop leaves no gap.
-    fn close(&mut self, shared: &Shared) -> Result<(), BufferError> {
-        let mut changes = self.take_changes();
-        changes.meta.push((SET_ASIDE_KEY.to_owned(), self.next.0));
-        changes.meta.push((BYTES_KEY.to_owned(), self.bytes));
-        self.store.commit(changes)?;
-        self.set_aside.send_replace(self.next);
-        self.tell();
+    fn close(
+        &mut self,
+        commands: &mpsc::Receiver<Command>,
+        shared: &Arc<Shared>,
+        clock: &Clock,
+    ) -> Result<(), BufferError> {
+        // What came in before the last word, gaps told by ourselves included.
         shared.room.close();
-        self.write_cursor_file(true);
-        Ok(())
+        while let Ok(command) = commands.try_recv() {
+            self.obey(command, shared, clock);
+        }
+        let result = if self.options.purpose == Purpose::Inspect {
+            self.commit(shared, clock)
+        } else {
+            self.last_commit(shared, clock)
+        };
+        self.store = None;
+        result
+    }
+
+    fn kept(&self) -> Kept {
+        Kept { sinks: self.cursors.clone(), set_aside: *self.set_aside.borrow(), end: self.end }
+    }
+
+    fn trouble(&self, reason: String) {
+        self.state.send_modify(|state| {
+            let since = tokio::time::Instant::now();
+            let trouble = state.trouble.get_or_insert(Trouble { reason: String::new(), since });
+            trouble.reason = reason;
+        });
     }
 }
 
-impl Open {
+impl Tail {
     fn new(entry: &Entry) -> Self {
-        Self { chunk: ChunkBuilder::new(entry.id, entry.fact.at()), stored_len: 0, changed: false }
+        Self { chunk: ChunkBuilder::new(entry.id, &entry.fact), stored_len: 0 }
     }
+}
+
+/// The area of a class's chunks.
+fn area(class: Class) -> Area {
+    Area::Chunks(class)
+}
+
+/// Ids that are set aside when there are less than this.
+const SET_ASIDE_BELOW: u64 = SET_ASIDE / 2;
+
+/// Appends a gap event: it comes back to us with a place of its own. `None` on the way out: what matters is told after
+/// the next start.
+fn tell_gap(
+    span: Span,
+    count: Option<u64>,
+    reason: GapReason,
+    shared: &Shared,
+    clock: &Clock,
+) -> Option<EntryId> {
+    let (first, last) = (span.first, EntryId(span.end.0.saturating_sub(1)));
+    let kind = EventKind::Gap { first, last, count, reason };
+    shared.queue().put(Fact::Event(Event { at: clock.now(), kind }), Room::Extra).ok()
 }

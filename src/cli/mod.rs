@@ -1,6 +1,8 @@
 //! The command line. One file per command; each says what it takes and what it prints.
 
+mod buffer;
 mod check;
+mod client;
 mod demo;
 mod run;
 mod scan;
@@ -33,6 +35,8 @@ enum Command {
     Scan(scan::Args),
     /// Show what a running daemon says of itself.
     Status(status::Args),
+    /// Look into what is kept, take it out, deliver it once more, repair it.
+    Buffer(buffer::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,5 +73,6 @@ pub async fn main(args: Args) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Scan(args) => scan::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Buffer(args) => buffer::run(args).await,
     }
 }

@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::ConfigArg;
-use crate::exit::{Exit, Failure, chain};
-use crate::web::{self, Status};
-
-/// A healthy daemon answers within milliseconds.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+use super::client::Client;
+use crate::buffer::{Health, Letters};
+use crate::exit::{Exit, Failure};
+use crate::web::Status;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,22 +26,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Some(folder) => folder,
         None => args.config.load()?.0.data_dir(),
     };
-    let socket = web::socket_path(&data_dir);
-    let ask = async {
-        let client =
-            reqwest::Client::builder().unix_socket(socket.clone()).timeout(ANSWER_LIMIT).build()?;
-        let answer = client.get("http://pulsegate/api/v1/status").send().await?;
-        answer.error_for_status()?.json::<Status>().await
-    };
-    let status = ask.await.map_err(|error: reqwest::Error| {
-        let text = format!(
-            "no daemon answers at {}: {}\nIs it running (`systemctl status pulsegate`)? With another data \
-             folder, give its --config or --data-dir; the folder belongs to the daemon's user, so try sudo.",
-            socket.display(),
-            chain(&error)
-        );
-        Failure::new(Exit::Unavailable, text)
-    })?;
+    let status: Status = Client::new(&data_dir)?.get("/api/v1/status").await?;
     if args.json {
         let text = serde_json::to_string_pretty(&status);
         println!("{}", text.map_err(|error| Failure::new(Exit::Software, error))?);
@@ -78,25 +61,38 @@ fn write_table(text: &mut String, status: &Status) -> std::fmt::Result {
         )?;
     }
     let buffer = &status.buffer;
+    let less =
+        if buffer.limit_bytes < buffer.max_bytes { " (the disk has no room for more)" } else { "" };
     writeln!(
         text,
-        "buffer    {} entries kept, {} of {}, next {}",
-        buffer.committed - buffer.oldest.min(buffer.committed),
+        "buffer    {} entries kept, {} of {}{less}, next {}",
+        buffer.entries,
         megabytes(buffer.bytes),
-        megabytes(buffer.max_bytes),
+        megabytes(buffer.limit_bytes),
         buffer.committed
     )?;
+    if buffer.health != Health::Ok {
+        writeln!(text, "          {}", buffer.health)?;
+    }
     if status.sinks.is_empty() {
         writeln!(text, "sink      none: readings are kept and shown, and go nowhere else")?;
     }
     for sink in &status.sinks {
         let reason =
             sink.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let backlog = match sink.backlog {
+            0 => String::new(),
+            places => format!(" ({places} behind the newest)"),
+        };
         writeln!(
             text,
-            "sink      {} {}{reason}, {} delivered, {} waiting, {} rejected",
+            "sink      {} {}{reason}, {} delivered, {} waiting{backlog}, {} rejected",
             sink.name, sink.state, sink.delivered, sink.waiting, sink.rejected
         )?;
+        let letters = sink.dead_letters;
+        if sink.lost > 0 || letters != Letters::default() {
+            writeln!(text, "          {}", in_words(sink.lost, letters))?;
+        }
     }
     writeln!(
         text,
@@ -120,11 +116,18 @@ fn write_table(text: &mut String, status: &Status) -> std::fmt::Result {
     Ok(())
 }
 
-fn megabytes(bytes: u64) -> String {
+/// What a sink never got.
+pub(super) fn in_words(lost: u64, letters: Letters) -> String {
+    let Letters { kept, requeued, dropped } = letters;
+    let dropped = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
+    format!("{lost} lost; dead letters: {kept} kept, {requeued} to be delivered once more{dropped}")
+}
+
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / f64::from(1 << 20))
 }
 
-fn time(seconds: u64) -> String {
+pub(super) fn time(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours) {
         (0, 0) => format!("{minutes} min {} s", seconds % 60),

@@ -240,6 +240,11 @@ fn check(config: &Config, report: &mut Report<'_>) {
     }
     report.range(&["buffer", "commit_every_ms"], config.buffer.commit_every_ms, &(50..=60_000));
     report.range(&["buffer", "max_mb"], config.buffer.max_mb, &(8..=16_384));
+    let delivery = &config.delivery;
+    let key = |last| ["delivery", last];
+    report.range(&key("backlog_share_percent"), delivery.backlog_share_percent, &(1..=100));
+    report.range(&key("backlog_per_s"), delivery.backlog_per_s, &(10..=1_000_000));
+    report.range(&key("backlog_start_s"), delivery.backlog_start_s, &(0..=3600));
     report.range(&["web", "max_heart_rate_bpm"], config.web.max_heart_rate_bpm, &(100..=240));
     let listen = &config.web.listen;
     if !listen.is_empty() && listen.parse::<SocketAddr>().is_err() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tracing::warn;
 
-use super::{Context, DeliveryError, Receipt, Sink};
+use super::{Context, DeliveryError, Order, Receipt, Sink};
 use crate::config;
 use crate::format::samples;
 use crate::normalize::Outgoing;
@@ -50,6 +50,9 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
+    // A file is read from its beginning.
+    const ORDER: Order = Order::AsKept;
+
     async fn deliver(&mut self, batch: &[Outgoing]) -> Result<Receipt, DeliveryError> {
         let mut text = Vec::with_capacity(batch.len() * 200);
         for outgoing in batch {

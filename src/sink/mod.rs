@@ -22,8 +22,11 @@ use crate::reading::EntryId;
 
 /// A destination.
 pub trait Sink: Send + 'static {
+    /// What comes first after an outage.
+    const ORDER: Order = Order::NewestFirst;
+
     /// Hands a batch over; entries are in order. `Ok` means that the far side has taken responsibility for every entry
-    /// not listed as rejected. A batch may come again, whole, after an error.
+    /// not listed as rejected. After an error the same batch comes again, whole, and nothing else before it is taken.
     ///
     /// # Errors
     /// [`DeliveryError`]: whether another attempt makes sense.
@@ -39,6 +42,15 @@ pub trait Sink: Send + 'static {
     {
         async {}
     }
+}
+
+/// What comes first when much has piled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The newest entries; what has piled up drains behind them. Each of the two is in order.
+    NewestFirst,
+    /// The oldest: one line, as kept.
+    AsKept,
 }
 
 /// What the far side took.
@@ -92,6 +104,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// The data folder.
     pub data_dir: PathBuf,
+    /// How a backlog drains.
+    pub delivery: config::Delivery,
 }
 
 /// Starts a sink and its runner.

@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,8 @@ pub(super) struct MqttSink {
     topics: Topics,
     stop: CancellationToken,
     link: watch::Receiver<Link>,
+    /// Told when a broker that refused us shall be asked again.
+    again: Arc<Notify>,
     close: CancellationToken,
     tasks: JoinSet<()>,
     taken: Taken,
@@ -93,12 +95,15 @@ impl MqttSink {
         let (tell, link) = watch::channel(Link::Down("not connected yet".to_owned()));
         let close = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection::keep(broker, live, tell, close.clone()));
+        let again = Arc::new(Notify::new());
+        let (asked, closed) = (again.clone(), close.clone());
+        tasks.spawn(async move { connection::keep(broker, live, tell, &asked, closed).await });
         Ok(Self {
             gateway: context.gateway.clone(),
             topics,
             stop: context.stop.clone(),
             link,
+            again,
             close,
             tasks,
             taken: Taken::default(),
@@ -107,7 +112,16 @@ impl MqttSink {
 
     /// Waits for a connection. On the way out nobody waits for one.
     async fn connected(&mut self) -> Result<(mpsc::Sender<Publish>, usize), DeliveryError> {
-        let decided = self.link.wait_for(|link| !matches!(link, Link::Down(_)));
+        // Told with the last delivery already: the runner means to ask again.
+        let known = self.link.has_changed().is_ok_and(|changed| !changed);
+        let ask_again = known && matches!(*self.link.borrow(), Link::Refused(_));
+        let decided = async {
+            if ask_again {
+                self.again.notify_one();
+                self.link.changed().await?;
+            }
+            self.link.wait_for(|link| !matches!(link, Link::Down(_))).await
+        };
         let decided = self.stop.run_until_cancelled(timeout(CONNECTION_WITHIN, decided)).await;
         let task_is_gone = matches!(decided, Some(Ok(Err(_))));
         drop(decided);
@@ -226,5 +240,104 @@ impl Sink for MqttSink {
         self.close.cancel();
         // Bounded in itself, and from above by the deadline for stopping.
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::buffer::{Buffer, Options, Purpose};
+    use crate::clock::{Clock, SyncSource};
+    use crate::live::Board;
+    use crate::normalize;
+    use crate::reading::{Entry, Event, EventKind, Fact};
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Answers CONNECT with this code, and acknowledges everything. Speaks 3.1.1.
+    async fn converse(stream: &mut TcpStream, code: u8) -> std::io::Result<()> {
+        loop {
+            let kind = stream.read_u8().await?;
+            let (mut length, mut shift) = (0, 0);
+            loop {
+                let byte = stream.read_u8().await?;
+                length |= usize::from(byte & 0x7f) << shift;
+                shift += 7;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await?;
+            if kind >> 4 == 1 {
+                stream.write_all(&[0x20, 2, 0, code]).await?;
+                if code != 0 {
+                    return Ok(());
+                }
+            } else if kind >> 4 == 3 && kind & 0b0110 != 0 {
+                let id = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                stream.write_all(&[0x40, 2, body[id], body[id + 1]]).await?;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_refused_us_is_asked_again_with_the_next_delivery_and_not_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut tasks = JoinSet::new();
+        let (tell, mut connections) = mpsc::unbounded_channel();
+        tasks.spawn(async move {
+            // Not authorised, twice; then somebody has mended it.
+            for code in [5, 5, 0] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tell.send(code).unwrap();
+                // Its end is part of the script.
+                let _ = converse(&mut stream, code).await;
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::new(SyncSource::Vouched).unwrap();
+        let options = Options {
+            data_dir: folder.path().to_owned(),
+            commit_every: Duration::from_millis(50),
+            max_bytes: 1 << 20,
+            max_age: None,
+            first: EntryId(0),
+            sinks: Vec::new(),
+            purpose: Purpose::Collect,
+        };
+        let (buffer, _keeper) = Buffer::open(&options, &clock).unwrap();
+        let context = Context {
+            gateway: "box-1".into(),
+            board: Board::default(),
+            buffer,
+            stop: CancellationToken::new(),
+            data_dir: folder.path().to_owned(),
+            delivery: config::Delivery::default(),
+        };
+        let text =
+            format!("[sinks.x.mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\nversion = \"3.1.1\"");
+        let mut config = config::parse(&text).unwrap();
+        let Some(config::Sink::Mqtt(settings)) = config.sinks.remove("x") else { unreachable!() };
+        let mut sink = MqttSink::new("x", &settings, &context).unwrap();
+        let kind = EventKind::Started { version: "1".into() };
+        let fact = Fact::Event(Event { at: clock.now(), kind });
+        let batch = [normalize::outgoing(Entry { id: EntryId(7), fact }, &Default::default())];
+        let conversation = async {
+            for connection in 1..=2 {
+                let refused = sink.deliver(&batch).await;
+                assert!(matches!(refused, Err(DeliveryError::Halt { .. })), "{refused:?}");
+                assert_eq!(connections.recv().await, Some(5), "{connection}");
+                assert!(connections.is_empty(), "asked before anybody wanted to");
+            }
+            sink.deliver(&batch).await.unwrap();
+            assert_eq!(connections.recv().await, Some(0));
+            sink.close().await;
+        };
+        timeout(LIMIT, conversation).await.unwrap();
     }
 }

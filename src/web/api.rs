@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Site, assets};
+use crate::buffer::{Health, Letters};
 use crate::format::samples::rfc3339;
 use crate::live::{self, GONE_AFTER, Link, SinkState, Snapshot};
 use crate::reading::{Contact, StrapId};
@@ -237,15 +238,26 @@ pub struct SinkStatus {
     pub reason: Option<String>,
     /// Entries kept for it and not delivered yet.
     pub waiting: u64,
+    /// Of these, what has piled up and drains behind the newest.
+    #[serde(default)]
+    pub backlog: u64,
     /// Entries taken by the far side since the start.
     pub delivered: u64,
     /// Entries refused for good since the start.
     pub rejected: u64,
+    /// Entries dropped before it had them, since the log began.
+    pub lost: u64,
+    /// What was refused for good and is kept: `pulsegate buffer list --rejected`.
+    pub dead_letters: Letters,
 }
 
 /// The buffer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BufferStatus {
+    /// How it is.
+    pub health: Health,
+    /// Entries kept.
+    pub entries: u64,
     /// First place that is not durable yet.
     pub committed: u64,
     /// Oldest place still kept.
@@ -254,8 +266,10 @@ pub struct BufferStatus {
     pub bytes: u64,
     /// Size of the files.
     pub bytes_on_disk: u64,
-    /// Where the oldest begin to make room.
+    /// Where the oldest begin to make room, as configured.
     pub max_bytes: u64,
+    /// The same as it is now: less when the disk has no room.
+    pub limit_bytes: u64,
 }
 
 /// The status document.
@@ -294,9 +308,12 @@ pub(super) async fn status(State(site): State<Site>) -> Json<Status> {
             SinkState::Ok => None,
             SinkState::Retrying { reason } | SinkState::Parked { reason } => Some(reason.clone()),
         },
-        waiting: buffer.committed.0.saturating_sub(sink.next.0),
+        waiting: buffer.waiting(name),
+        backlog: sink.backlog,
         delivered: sink.delivered,
         rejected: sink.rejected,
+        lost: buffer.lost.get(name).copied().unwrap_or(0),
+        dead_letters: buffer.letters.get(name).copied().unwrap_or_default(),
     });
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -308,11 +325,14 @@ pub(super) async fn status(State(site): State<Site>) -> Json<Status> {
         straps: straps.collect(),
         sinks: sinks.collect(),
         buffer: BufferStatus {
+            health: Health::of(&buffer),
+            entries: buffer.entries,
             committed: buffer.committed.0,
             oldest: buffer.oldest.0,
             bytes: buffer.bytes,
             bytes_on_disk: buffer.bytes_on_disk,
-            max_bytes: u64::from(inner.config.buffer.max_mb) << 20,
+            max_bytes: inner.config.buffer.max_bytes(),
+            limit_bytes: buffer.limit_bytes,
         },
         malformed: snapshot.malformed,
     })

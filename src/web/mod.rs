@@ -6,6 +6,7 @@
 mod api;
 mod assets;
 mod auth;
+mod buffer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::live::Board;
 use crate::secret::Secret;
 
 pub use api::Status;
+pub use buffer::{Refused, RequeueBody, RewindBody};
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "pulsegate.sock";
@@ -176,6 +178,9 @@ pub fn listen_local(data_dir: &Path) -> io::Result<UnixListener> {
 /// When the listener fails.
 pub async fn serve_local(site: Site, listener: UnixListener) -> io::Result<()> {
     let stop = site.0.stop.clone();
-    let router = Router::new().route("/api/v1/status", get(api::status)).with_state(site);
+    let router = Router::new()
+        .route("/api/v1/status", get(api::status))
+        .merge(buffer::routes())
+        .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -49,7 +49,7 @@ impl Accepted {
 pub(super) enum Link {
     /// There is none, and why. Another attempt comes by itself.
     Down(String),
-    /// There will be none before somebody has mended something.
+    /// There will be none before somebody has mended something and the sink asks again.
     Refused(String),
     Up {
         queue: mpsc::Sender<Publish>,
@@ -62,6 +62,7 @@ pub(super) async fn keep(
     broker: Broker,
     live: Live,
     link: watch::Sender<Link>,
+    again: &Notify,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(LEAST_DELAY, MOST_DELAY);
@@ -76,8 +77,11 @@ pub(super) async fn keep(
                 debug!(sink = live.sink(), reason, "refused");
                 // The runner tells the operator, at the next delivery.
                 link.send_replace(Link::Refused(reason));
-                stop.cancelled().await;
-                break;
+                if stop.run_until_cancelled(again.notified()).await.is_none() {
+                    break;
+                }
+                link.send_replace(Link::Down("not connected yet".to_owned()));
+                continue;
             }
             End::Lost(reason) => reason,
         };

@@ -42,15 +42,25 @@ pub(super) struct Waiting {
     pub(super) entries_waiting: u64,
     pub(super) bytes: u64,
     pub(super) bytes_on_disk: u64,
+    /// Whether the disk takes what comes in.
+    pub(super) health: buffer::Health,
+    /// Dropped before this sink had them.
+    pub(super) lost: u64,
+    /// What this sink's far side refused for good.
+    pub(super) dead_letters: buffer::Letters,
 }
 
 impl Waiting {
     pub(super) fn new(state: &buffer::State, sink: &str) -> Self {
-        let cursor = state.cursors.get(sink).map_or(state.oldest, |cursor| *cursor);
+        let buffer::SinkReport { waiting, lost, dead_letters, .. } =
+            buffer::SinkReport::of(state, sink);
         Self {
-            entries_waiting: state.committed.0.saturating_sub(cursor.max(state.oldest).0),
+            entries_waiting: waiting,
             bytes: state.bytes,
             bytes_on_disk: state.bytes_on_disk,
+            health: buffer::Health::of(state),
+            lost,
+            dead_letters,
         }
     }
 }
@@ -119,7 +129,6 @@ pub(super) fn load1(loadavg: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::EntryId;
 
     #[test]
     fn what_the_kernel_says_of_us_is_read() {
@@ -129,19 +138,5 @@ mod tests {
         assert_eq!(load1(""), None);
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         assert!(rss_kb(&status).unwrap() > 100);
-    }
-
-    #[test]
-    fn what_waits_is_what_is_kept_behind_the_cursor() {
-        let mut state = buffer::State {
-            committed: EntryId(100),
-            oldest: EntryId(40),
-            ..buffer::State::default()
-        };
-        assert_eq!(Waiting::new(&state, "club").entries_waiting, 60);
-        state.cursors.insert("club".into(), EntryId(90));
-        assert_eq!(Waiting::new(&state, "club").entries_waiting, 10);
-        state.cursors.insert("club".into(), EntryId(3));
-        assert_eq!(Waiting::new(&state, "club").entries_waiting, 60);
     }
 }

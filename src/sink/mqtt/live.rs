@@ -19,7 +19,6 @@ use crate::live::{Link, Strap};
 use crate::normalize;
 use crate::reading::{Entry, Fact, Measurement, StrapId};
 use crate::sink::Context;
-use crate::timeline::Timeline;
 
 /// What changes without an event (a battery) is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -123,7 +122,8 @@ impl Live {
         let Fact::Reading(reading) = &entry.fact else { return None };
         let Measurement::HeartRate(_) = &reading.measurement else { return None };
         let topic = self.topics.strap(reading.strap.as_str(), "hr");
-        let outgoing = normalize::outgoing(Entry::clone(entry), &Timeline::default());
+        let timeline = self.context.buffer.timeline();
+        let outgoing = normalize::outgoing(Entry::clone(entry), &timeline.borrow());
         let sample = samples::sample(&self.context.gateway, &outgoing);
         Some(json(topic, &sample, Qos::AtMostOnce, Retain::No))
     }

@@ -1,0 +1,180 @@
+//! Asks a running daemon through the socket in its data folder.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use url::Url;
+
+use crate::exit::{Exit, Failure, chain};
+use crate::web::{self, Refused};
+
+/// A healthy daemon answers within milliseconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// What reads the whole log may take so long, with collecting going on beside it.
+const LONG_LIMIT: Duration = Duration::from_secs(900);
+
+/// The one who asks.
+pub(super) struct Client {
+    client: reqwest::Client,
+    socket: PathBuf,
+}
+
+/// How long an answer is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// It is known at once.
+    Usual,
+    /// The log has to be read for it.
+    Long,
+}
+
+impl Client {
+    /// A client of the daemon with this data folder, running or not.
+    pub(super) fn new(data_dir: &Path) -> Result<Self, Failure> {
+        let socket = web::socket_path(data_dir);
+        let client = reqwest::Client::builder()
+            .unix_socket(socket.clone())
+            .no_proxy()
+            .connect_timeout(ANSWER_LIMIT)
+            .read_timeout(LONG_LIMIT)
+            .build()
+            .map_err(|error| Failure::new(Exit::Software, error))?;
+        Ok(Self { client, socket })
+    }
+
+    /// Whether somebody listens.
+    pub(super) async fn is_answered(&self) -> Result<Answered, Failure> {
+        match UnixStream::connect(&self.socket).await {
+            Ok(_) => Ok(Answered::Yes),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let text = format!(
+                    "{}: {error}. The folder belongs to the daemon's user, try sudo.",
+                    self.socket.display()
+                );
+                Err(Failure::new(Exit::Unavailable, text))
+            }
+            // No socket, or one that a killed daemon left behind.
+            Err(_) => Ok(Answered::No),
+        }
+    }
+
+    /// What there is at `path`.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let request = self.client.get(url(path, &[])?).timeout(ANSWER_LIMIT);
+        self.json(self.send(request).await?).await
+    }
+
+    /// Asks for something to be done, or looked for.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Patience,
+    ) -> Result<T, Failure> {
+        let limit = match patience {
+            Patience::Usual => ANSWER_LIMIT,
+            Patience::Long => LONG_LIMIT,
+        };
+        let request = self.client.post(url(path, &[])?).json(body).timeout(limit);
+        self.json(self.send(request).await?).await
+    }
+
+    /// Lines of JSON, however many.
+    pub(super) async fn lines(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+    ) -> Result<Pieces, Failure> {
+        let answer = self.send(self.client.get(url(path, query)?)).await?;
+        Ok(Pieces { answer, socket: self.socket.clone() })
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let told = answer.json::<Refused>().await.map(|refused| refused.error);
+        let exit = match (status.as_u16(), &told) {
+            // A daemon of an older release does not know the path, and says nothing.
+            (404 | 405, Err(_)) => {
+                let text = format!(
+                    "the daemon at {} does not know this question: it is of an older release; restart it",
+                    self.socket.display()
+                );
+                return Err(Failure::new(Exit::Unavailable, text));
+            }
+            (400..=499, _) => Exit::Usage,
+            _ => Exit::Io,
+        };
+        let text = told.unwrap_or_else(|_| format!("the daemon answers {status}"));
+        Err(Failure::new(exit, text))
+    }
+
+    async fn json<T: DeserializeOwned>(&self, answer: reqwest::Response) -> Result<T, Failure> {
+        answer.json().await.map_err(|error| self.silent(&error))
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> Failure {
+        if error.is_decode() {
+            let text = format!(
+                "the daemon at {} answers in other words than this program knows: {}\n\
+                 One of them is of an older release; restart the daemon.",
+                self.socket.display(),
+                chain(error)
+            );
+            return Failure::new(Exit::Unavailable, text);
+        }
+        let text = format!(
+            "no daemon answers at {}: {}\nIs it running (`systemctl status pulsegate`)? With another data \
+             folder, give its --config or --data-dir; the folder belongs to the daemon's user, so try sudo.",
+            self.socket.display(),
+            chain(error)
+        );
+        Failure::new(Exit::Unavailable, text)
+    }
+}
+
+/// Whether a daemon answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It does.
+    Yes,
+    /// Nobody is there.
+    No,
+}
+
+/// An answer that comes in pieces.
+pub(super) struct Pieces {
+    answer: reqwest::Response,
+    socket: PathBuf,
+}
+
+impl Pieces {
+    /// The next piece; `None` when the answer is whole.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let piece = self.answer.chunk().await.map_err(|error| {
+            let text = format!(
+                "the daemon at {} broke off in the middle, what was printed is not all: {}\n\
+                 It was stopped, or could not read on; its log (`journalctl -u pulsegate`) tells.",
+                self.socket.display(),
+                chain(&error)
+            );
+            Failure::new(Exit::Io, text)
+        })?;
+        Ok(piece.map(|piece| piece.to_vec()))
+    }
+}
+
+fn url(path: &str, query: &[(&'static str, String)]) -> Result<Url, Failure> {
+    let base = format!("http://pulsegate{path}");
+    let url =
+        if query.is_empty() { Url::parse(&base) } else { Url::parse_with_params(&base, query) };
+    url.map_err(|error| Failure::new(Exit::Software, error))
+}
