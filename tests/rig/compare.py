@@ -13,17 +13,38 @@ Battery readings, events and heart rates taken from advertisements share the num
                     program's memory when it was killed
 --committed LOG     LOG is what the daemon wrote until it was killed, with "committed up=SEQ" lines: a gap
                     allowed by --max-gap must lie wholly behind the last such SEQ
+--clock LOG         LOG has a line whenever the wall clock was set or confirmed: `ts` must be within 3 s
+                    of the true time of sending, and `ts_quality` as good as the clock was. Its lines, in order:
+                    {"t": by the clock of SENT, "unix": true time, "clock": "wrong" or "confirmed"}
 
 Exits 0 when all is well, 1 with the first differences when not.
 """
 
 import argparse
+import bisect
 import collections
+import datetime
 import json
 import re
 import sys
+import typing
 
 SHOWN_DIFFERENCES = 10
+
+# How far `ts` may be from the true time, seconds.
+CLOCK_ERROR_MAX = 3
+
+# The daemon looks for the time server's word every ten seconds.
+CONFIRMATION_SEEN_AFTER = 12
+
+# From a strap to its stamp.
+UNDER_WAY = 1
+
+
+class Sent(typing.NamedTuple):
+    """A notification: what it said, and when it left by the monotonic clock."""
+    value: tuple
+    t: float
 
 
 def complete_lines(path):
@@ -41,14 +62,14 @@ def parse_measurement(payload):
 
 
 def read_sent(path):
-    """{strap: [(beat, rr), ...]} in the order of sending."""
+    """{strap: [Sent, ...]} in the order of sending."""
     sent = collections.defaultdict(list)
     for number, line in complete_lines(path):
         entry = json.loads(line)
         measurements = sent[entry["strap"]]
         if entry["n"] != len(measurements):
             raise ValueError(f"{path}:{number}: n is {entry['n']}, {len(measurements)} expected")
-        measurements.append(parse_measurement(bytes.fromhex(entry["hex"])))
+        measurements.append(Sent(parse_measurement(bytes.fromhex(entry["hex"])), entry["t"]))
     return dict(sent)
 
 
@@ -91,15 +112,17 @@ class StrapComparison:
         self.sent = sent
         self.gaps = []  # (first n, length, seq of the reading before, seq of the reading after)
         self.added = []  # readings that fit nowhere
+        self.matched = []  # (what was sent, its reading)
         position, last_seq = 0, 0
         for reading in readings:
             value = self._value(reading)
-            found = next((n for n in range(position, len(sent)) if sent[n] == value), None)
+            found = next((n for n in range(position, len(sent)) if sent[n].value == value), None)
             if found is None:
                 self.added.append(reading)
                 continue
             if found > position:
                 self.gaps.append((position, found - position, last_seq, reading["seq"]))
+            self.matched.append((sent[found], reading))
             position, last_seq = found + 1, reading["seq"]
         self.unfinished = len(sent) - position
 
@@ -134,6 +157,78 @@ class StrapComparison:
             yield f"{self.strap}: the last {self.unfinished} of {len(self.sent)} missing"
 
 
+class ClockLog:
+    """What became of the wall clock, and what that says of each reading's time."""
+
+    def __init__(self, path):
+        self.lines = [json.loads(line) for _number, line in complete_lines(path)]
+        self.times = [line["t"] for line in self.lines]
+        self.worst = 0.0
+        self.qualities = collections.Counter()
+        if not self.lines:
+            raise ValueError(f"{path} has no line")
+        if unknown := {line["clock"] for line in self.lines} - {"wrong", "confirmed"}:
+            raise ValueError(f"{path}: a clock cannot be {unknown}")
+        if self.times != sorted(self.times):
+            raise ValueError(f"{path} is not in order")
+
+    def _unix(self, t):
+        return self.lines[0]["unix"] + t - self.times[0]
+
+    def _state(self, t):
+        """Index of the line that held at `t`."""
+        return max(0, bisect.bisect_right(self.times, t) - 1)
+
+    def _qualities(self, t):
+        """What `ts_quality` may be of something sent at `t`. A clock that was wrong is mended by its later line."""
+        if any(abs(t - change) < UNDER_WAY for change in self.times):
+            return {"synced", "corrected"}
+        line = self.lines[self._state(t)]
+        if line["clock"] == "wrong":
+            return {"corrected"}
+        return {"synced"} if t - line["t"] >= CONFIRMATION_SEEN_AFTER else {"synced", "corrected"}
+
+    @staticmethod
+    def _ts(reading):
+        return datetime.datetime.strptime(reading["ts"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+    def complaints(self, matched, arrived):
+        """What is wrong, in words. `matched` are pairs of Sent and reading, `arrived` is {seq: reading}."""
+        for sent, reading in matched:
+            self.qualities[reading["ts_quality"]] += 1
+            error = self._ts(reading) - self._unix(sent.t)
+            self.worst = max(self.worst, abs(error))
+            if abs(error) > CLOCK_ERROR_MAX:
+                yield f"sent at {sent.t} s, ts is {error:+.3f} s off: {json.dumps(reading)}"
+            allowed = self._qualities(sent.t)
+            if reading["ts_quality"] not in allowed:
+                yield f"sent at {sent.t} s, should be {' or '.join(sorted(allowed))}: {json.dumps(reading)}"
+        used = {self._state(sent.t) for sent, _reading in matched}
+        for index, line in enumerate(self.lines):
+            if index not in used:
+                yield f"nothing arrived that was sent while the clock was as at {line['t']} s ({line['clock']})"
+        yield from self._complaints_of_others({reading["seq"]: sent.t for sent, reading in matched}, arrived)
+
+    def _complaints_of_others(self, sent_at, arrived):
+        """Nobody wrote down when a battery was read: between its neighbours in the order of `seq`."""
+        known = sorted(sent_at)
+        for seq in sorted(arrived.keys() - sent_at.keys()):
+            reading, place = arrived[seq], bisect.bisect(known, seq)
+            before = sent_at[known[place - 1]] if place > 0 else self.times[0]
+            after = sent_at[known[place]] if place < len(known) else float("inf")
+            is_early = self._ts(reading) < self._unix(before) - CLOCK_ERROR_MAX
+            is_late = self._ts(reading) > self._unix(after) + CLOCK_ERROR_MAX
+            if is_early or is_late:
+                yield f"ts is not between those of its neighbours: {json.dumps(reading)}"
+            if reading["ts_quality"] not in ("synced", "corrected"):
+                yield f"should be synced or corrected: {json.dumps(reading)}"
+
+    def summary(self):
+        """For the line of figures."""
+        qualities = ", ".join(f"{count} {quality}" for quality, count in sorted(self.qualities.items()))
+        return f", ts at most {self.worst:.3f} s off ({qualities})"
+
+
 def main():
     keep_layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=keep_layout)
@@ -142,6 +237,7 @@ def main():
     parser.add_argument("--tail-slack", type=int, default=0, metavar="N")
     parser.add_argument("--max-gap", type=int, default=0, metavar="N")
     parser.add_argument("--committed", metavar="LOG")
+    parser.add_argument("--clock", metavar="LOG")
     options = parser.parse_args()
     committed = last_committed(options.committed) if options.committed else 0
 
@@ -160,11 +256,15 @@ def main():
     for strap in straps:
         complaints += strap.complaints(options.tail_slack, options.max_gap, committed, everything)
 
+    clock = ClockLog(options.clock) if options.clock else None
+    if clock:
+        complaints += clock.complaints([pair for strap in straps for pair in strap.matched], everything)
+
     received = sum(map(len, by_strap.values()))
     missing = sum(strap.missing_count() for strap in straps)
     added = sum(len(strap.added) for strap in straps)
     print(f"{len(sent)} straps, {sum(map(len, sent.values()))} sent, {received} received, {missing} missing, "
-          f"{added} added, {repeats} repeated")
+          f"{added} added, {repeats} repeated{clock.summary() if clock else ''}")
     for complaint in complaints[:SHOWN_DIFFERENCES]:
         print("  " + complaint)
     if len(complaints) > SHOWN_DIFFERENCES:

@@ -6,6 +6,7 @@ Runs with any Python: python3 tests/rig/test_compare.py
 
 import contextlib
 import copy
+import datetime
 import io
 import json
 import pathlib
@@ -58,6 +59,30 @@ class Compare(unittest.TestCase):
         arguments = ["compare.py", str(sent), str(received), *map(str, options)]
         with mock.patch.object(sys, "argv", arguments), contextlib.redirect_stdout(output):
             return compare.main(), output.getvalue()
+
+    def clock(self):
+        """Options for a clock that is set right and confirmed at 10 s, and is wrong again from 30 s on; the readings
+        have the true time.
+        """
+        log = self.folder / "clock"
+        true_unix = 1_795_253_400
+        changes = [(0, "wrong"), (10, "confirmed"), (30, "wrong")]
+        lines = [{"t": t, "unix": true_unix + t, "clock": clock} for t, clock in changes]
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        sent_at = iter([entry["t"] for entry in self.sent])
+        for reading in self.readings:
+            t = next(sent_at) if "bpm" in reading else 0
+            time = datetime.datetime.fromtimestamp(true_unix + t, datetime.timezone.utc)
+            reading["ts"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            reading["ts_quality"] = "synced" if 20 <= t < 30 else "corrected"
+        return "--clock", log
+
+    def move(self, index, seconds):
+        """Doctors the time of a reading."""
+        reading = self.readings[index]
+        time = datetime.datetime.fromisoformat(reading["ts"].replace("Z", "+00:00"))
+        time += datetime.timedelta(seconds=seconds)
+        reading["ts"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def committed(self, seq):
         """Options for a daemon that was killed after it had committed up to `seq`."""
@@ -165,6 +190,61 @@ class Compare(unittest.TestCase):
             if reading["seq"] > 66:
                 reading["seq"] -= 6
         self.assert_fails("was committed", *self.committed(66))
+
+    def test_time(self):
+        self.assert_passes("ts at most 0.000 s off (90 corrected, 30 synced)", *self.clock())
+
+    def test_time_three_seconds_off(self):
+        options = self.clock()
+        self.move(60, 2.9)
+        self.assert_passes("ts at most 2.900 s off", *options)
+        self.move(60, 0.2)
+        self.assert_fails("ts is +3.100 s off", *options)
+        self.move(60, -6.2)
+        self.assert_fails("ts is -3.100 s off", *options)
+
+    def test_time_of_a_clock_that_is_a_day_off(self):
+        options = self.clock()
+        for index in range(3, 123):
+            self.move(index, 86400)
+        self.assert_fails("ts is +86400.000 s off", *options)
+
+    def test_quality_while_the_clock_was_wrong(self):
+        options = self.clock()
+        for quality in ("unset", "restored", "bounded", "synced"):
+            self.readings[3 + 3 * 5]["ts_quality"] = quality
+            self.assert_fails("sent at 5.0 s, should be corrected", *options)
+
+    def test_quality_while_the_clock_was_confirmed(self):
+        options = self.clock()
+        self.readings[3 + 3 * 25]["ts_quality"] = "corrected"
+        self.assert_fails("sent at 25.0 s, should be synced", *options)
+
+    def test_quality_until_the_confirmation_is_seen(self):
+        options = self.clock()
+        self.readings[3 + 3 * 15]["ts_quality"] = "synced"
+        self.assert_passes("31 synced", *options)
+        self.readings[3 + 3 * 15]["ts_quality"] = "restored"
+        self.assert_fails("sent at 15.0 s, should be corrected or synced", *options)
+
+    def test_time_of_a_battery(self):
+        options = self.clock()
+        self.move(0, 3.5)
+        self.assert_fails("ts is not between those of its neighbours", *options)
+        self.move(0, -7)
+        self.assert_fails("ts is not between those of its neighbours", *options)
+        self.move(0, 3.5)
+        self.readings[0]["ts_quality"] = "unset"
+        self.assert_fails("should be synced or corrected", *options)
+
+    def test_nothing_sent_while_the_clock_was_wrong(self):
+        options = self.clock()
+        early = [entry for entry in self.sent if entry["t"] < 10]
+        for entry in early:
+            entry["t"] = 10
+        for reading in self.readings[3:3 + len(early)]:
+            reading["ts"] = "2026-11-21T09:30:10.000Z"
+        self.assert_fails("nothing arrived that was sent while the clock was as at 0 s (wrong)", *options)
 
 
 if __name__ == "__main__":
