@@ -51,6 +51,11 @@ impl Reserve {
         Ok(())
     }
 
+    /// Whether there is less room than is held back otherwise.
+    pub(super) fn would_not_fit(&self) -> bool {
+        self.path.parent().and_then(free_bytes).unwrap_or(0) < self.bytes
+    }
+
     /// Gives the space back.
     pub(super) fn release(&self) {
         // Not there, or not removable: then there is nothing to gain.

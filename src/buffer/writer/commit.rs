@@ -102,11 +102,12 @@ impl Writer {
         let store = self.store()?;
         let mut plan = Plan { books, ..Plan::default() };
         if let Some(clock) = clock.filter(|_| self.options.purpose == Purpose::Collect) {
-            let piece = retention::piece(self.limit);
-            let goal = if self.refusal.make_space() {
-                self.limit.min(books.bytes).saturating_sub(piece)
+            let goal = if self.refusal.make_space() && self.reserve.would_not_fit() {
+                // A piece of what there is: the disk is full, not the log.
+                let bytes = self.limit.min(books.bytes);
+                bytes - retention::piece(bytes)
             } else if books.bytes > self.limit {
-                self.limit.saturating_sub(piece)
+                self.limit - retention::piece(self.limit)
             } else {
                 self.limit
             };
