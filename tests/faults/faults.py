@@ -81,7 +81,7 @@ def what_was_kept(home, daemon, straps, before, made_room):
     # A strap sends once a second, but for a drop-out now and then.
     taken = by_id(daemon.readings.read_text().splitlines())
     kept, sent = readings_between(entries | taken, before, after), straps * (after - before)
-    if kept < 0.7 * sent:
+    if kept < 0.6 * sent:
         raise Failure(f"only {kept} of some {sent:.0f} readings taken during the fault were kept")
     return f"{len(acknowledged)} acknowledged, {kept} readings kept from {after - before:.0f} s of it"
 
@@ -139,7 +139,8 @@ def full_disk(home):
     with small_disk(home) as disk:
         daemon = Daemon(home, disk / "data", FULL_STRAPS)
         try:
-            daemon.wait_committed(100)
+            # Until many of them are connected; later there would be room left in files that have grown.
+            daemon.wait_committed(600)
             before = time.time()
             with FullDisk(disk) as fill:
                 until("end of the fault", lambda: daemon.alive() and fill() and time.time() - before > FULL_LASTS)
