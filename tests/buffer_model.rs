@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use pulsegate::buffer::{Buffer, Cursor, Keeper, Options, Rejected, Span};
+use pulsegate::buffer::{Buffer, Cursor, Keeper, Options, Reader, Rejected, Span};
 use pulsegate::reading::{Class, Entry, EntryId, Event, EventKind, Fact, GapReason};
 use support::{clock, close, crash_image, options, reading, within};
 
@@ -27,6 +27,11 @@ enum Step {
     Read {
         from: u64,
         to: u64,
+    },
+    /// Reads on from where it was, or from this share of the log, with what was read ahead before.
+    ReadOn {
+        from: Option<u64>,
+        count: usize,
     },
     /// A sink takes the next entries, or some behind; of these a share is refused.
     Take {
@@ -50,6 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..4usize, 1..1500u64).prop_map(|(strap, count)| Step::Append { strap, count }),
         4 => Just(Step::Commit),
         4 => (0..100u64, 0..120u64).prop_map(|(from, to)| Step::Read { from, to }),
+        6 => (proptest::option::weighted(0.2, 0..100u64), 1..3000usize)
+            .prop_map(|(from, count)| Step::ReadOn { from, count }),
         4 => (0..2usize, 1..2000u64, 0..2000u64, any::<bool>()).prop_map(
             |(sink, count, ahead, refused)| Step::Take { sink, count, ahead, refused }
         ),
@@ -78,6 +85,8 @@ struct Bench {
     max_bytes: u64,
     second: u64,
     model: Model,
+    /// Where reading goes on.
+    on: EntryId,
 }
 
 impl Bench {
@@ -161,6 +170,25 @@ impl Bench {
         }
     }
 
+    async fn read_on(&mut self, buffer: &Buffer, reader: &mut Reader, count: usize) {
+        let given = reader.read(self.on, EntryId(u64::MAX), count).await.unwrap();
+        assert!(given.len() <= count && given.is_sorted_by_key(|entry| entry.id));
+        assert!(given.iter().all(|entry| entry.id >= self.on));
+        let behind = given.last().map_or(self.on, |entry| entry.id.plus(1));
+        let end = if given.len() == count { behind } else { EntryId(u64::MAX) };
+        let there = buffer.read(self.on, end, usize::MAX).await.unwrap();
+        for entry in &there {
+            let found = given.binary_search_by_key(&entry.id, |entry| entry.id);
+            assert_eq!(found.map(|n| &given[n]), Ok(entry), "what is there is not left out");
+        }
+        let known = self.model.durable.iter().chain(&self.model.waiting);
+        let known: BTreeMap<EntryId, &Fact> = known.map(|entry| (entry.id, &entry.fact)).collect();
+        for entry in &given {
+            assert!(known.get(&entry.id) == Some(&&entry.fact) || is_gap(entry), "{entry:?}");
+        }
+        self.on = behind;
+    }
+
     /// Whatever a sink wants and will not get is told in the log, and counted for it.
     async fn check_losses(&self, buffer: &Buffer) {
         let all = buffer.read(EntryId(0), EntryId(u64::MAX), usize::MAX).await.unwrap();
@@ -233,12 +261,17 @@ impl Bench {
 
     async fn run(&mut self, steps: Vec<Step>) {
         let (mut buffer, mut keeper) = self.open().await;
+        let mut reader = buffer.reader();
         for step in steps {
             match step {
                 Step::Append { strap, count } => self.append(&buffer, strap, count).await,
                 Step::Commit => self.commit(&buffer).await,
                 Step::Read { from, to } => {
                     self.read(&buffer, self.place(from), self.place(to).plus(1)).await;
+                }
+                Step::ReadOn { from, count } => {
+                    self.on = from.map_or(self.on, |from| self.place(from));
+                    self.read_on(&buffer, &mut reader, count).await;
                 }
                 Step::Take { sink, count, ahead, refused } => {
                     self.take(&buffer, SINKS[sink], count, ahead, refused).await;
@@ -263,6 +296,7 @@ impl Bench {
                     // Closing commits.
                     self.model.durable.append(&mut self.model.waiting);
                     (buffer, keeper) = self.open().await;
+                    reader = buffer.reader();
                 }
                 Step::Kill => {
                     // Cursors and letters reach the disk with a commit.
@@ -276,6 +310,7 @@ impl Bench {
                     close(&buffer, keeper).await;
                     std::fs::remove_dir_all(before).unwrap();
                     (buffer, keeper) = self.open().await;
+                    reader = buffer.reader();
                     // The last three may have made it.
                     let there =
                         buffer.read(EntryId(0), EntryId(u64::MAX), usize::MAX).await.unwrap();
@@ -326,6 +361,7 @@ proptest! {
             max_bytes: if small { 64 << 10 } else { 1 << 30 },
             second: 0,
             model: Model::default(),
+            on: EntryId(0),
         };
         runtime.block_on(bench.run(steps));
     }

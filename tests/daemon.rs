@@ -346,7 +346,7 @@ fn a_commit_is_told_only_after_its_data_file_was_synced() {
     let mut commits = 0;
     for line in trace.lines() {
         let thread = line.split_whitespace().next().unwrap();
-        let files = ["/buffer/db>", "/buffer/tail>"];
+        let files = ["/buffer/db>", "/buffer/journal>"];
         if line.contains("fdatasync(") && files.iter().any(|file| line.contains(file)) {
             synced.insert(thread);
         } else if line.contains("committed up=") && !line.contains("entries=0") {

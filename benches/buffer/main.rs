@@ -40,9 +40,9 @@ struct Scale {
 }
 
 const FULL: Scale =
-    Scale { readings: 1_000_000, rounds: 10, openings: 5, seconds: 6000, max_bytes: 8 << 20 };
+    Scale { readings: 1_000_000, rounds: 10, openings: 5, seconds: 6000, max_bytes: 64 << 20 };
 const QUICK: Scale =
-    Scale { readings: 200_000, rounds: 5, openings: 3, seconds: 1000, max_bytes: 2 << 20 };
+    Scale { readings: 200_000, rounds: 5, openings: 3, seconds: 1000, max_bytes: 8 << 20 };
 
 /// What is measured, by number.
 struct Wanted(Vec<u8>);

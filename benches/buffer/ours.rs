@@ -87,8 +87,9 @@ impl Store for Ours {
     fn drain(&mut self, sink: &str, take: &mut dyn FnMut(Vec<Entry>)) {
         self.runtime.block_on(async {
             let mut next = self.buffer.register(sink).await.unwrap().next;
+            let mut reader = self.buffer.reader();
             loop {
-                let entries = self.buffer.read(next, EntryId(u64::MAX), BATCH).await.unwrap();
+                let entries = reader.read(next, EntryId(u64::MAX), BATCH).await.unwrap();
                 let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
                 let range = first.id..last.id.plus(1);
                 take(entries);

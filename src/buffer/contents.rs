@@ -6,17 +6,18 @@ use super::BufferError;
 use super::audit::{self, Audit};
 use super::cursor::{Cursor, Span};
 use super::cursors::Cursors;
+use super::journal::index;
 use super::letters::{self, Fate, Letter};
 use super::record;
 use super::retention::Lost;
 use super::state::Letters;
 use super::store::{Area, Changes, Store};
-use super::tail::index;
 use crate::reading::{At, Class, EntryId};
 use crate::timeline::{Boot, Timeline};
 
-/// What layout a database has. Format 1 had one class of chunks, no letters and no boots; it is read as it is.
-pub(super) const FORMAT: u64 = 2;
+/// What layout a database has. Format 1 had one class of chunks, no letters and no boots; it is read as it is. Format 2
+/// had no journal, but a file of the chunks being filled.
+pub(super) const FORMAT: u64 = 3;
 
 pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const SET_ASIDE_KEY: &str = "set_aside";
@@ -24,6 +25,8 @@ const BYTES_KEY: &str = "bytes";
 const ENTRIES_KEY: &str = "entries";
 pub(super) const AUDIT_FROM_KEY: &str = "audit_from";
 pub(super) const CURSOR_PREFIX: &str = "cursor/";
+/// Counts the changes of cursors, here and in the file beside the database: the higher number is the newer state.
+pub(super) const CURSORS_VERSION_KEY: &str = "cursors_version";
 pub(super) const LOST_PREFIX: &str = "lost/";
 pub(super) const LETTERS_DROPPED_PREFIX: &str = "letters_dropped/";
 /// Followed by the first dropped id in hex; the value is the loss as JSON.
@@ -41,6 +44,11 @@ pub(super) struct Books {
 }
 
 impl Books {
+    /// The sum of both.
+    pub(super) fn with(self, added: Self) -> Self {
+        Self { bytes: self.bytes + added.bytes, entries: self.entries + added.entries }
+    }
+
     pub(super) fn put(self, changes: &mut Changes) {
         changes.put_number(BYTES_KEY, self.bytes);
         changes.put_number(ENTRIES_KEY, self.entries);
@@ -66,6 +74,7 @@ pub(super) struct Contents {
     pub(super) audit_from: EntryId,
     pub(super) set_aside: EntryId,
     pub(super) cursors: Cursors,
+    pub(super) cursors_version: u64,
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) unused: Vec<(EntryId, EntryId)>,
     /// Losses whose gap events may not have become durable.
@@ -84,7 +93,7 @@ impl Contents {
             return Err(BufferError::TooNew { found, known: FORMAT });
         }
         let books = match (store.number(BYTES_KEY)?, store.number(ENTRIES_KEY)?) {
-            (Some(bytes), Some(entries)) => with_tails(store, Books { bytes, entries })?,
+            (Some(bytes), Some(entries)) => with_journal(store, Books { bytes, entries })?,
             _ => count(store)?,
         };
         let mut newest = [None; Class::ALL.len()];
@@ -100,12 +109,13 @@ impl Contents {
             newest,
             oldest: first(store, Class::Readings)?,
             set_aside: EntryId(store.number(SET_ASIDE_KEY)?.unwrap_or(0)),
+            cursors_version: store.number(CURSORS_VERSION_KEY)?.unwrap_or(0),
             lost: numbers(store, LOST_PREFIX)?.into_iter().collect(),
             timeline: boots(store)?,
             ..Self::default()
         };
         if format.is_none() && contents.end.is_some() {
-            // The first commit says what layout it has: the database is gone, and the tail file is left.
+            // The first commit says what layout it has: the database is gone, and the journal is left.
             return Err(store.damaged());
         }
         contents.audit_from = match store.number(AUDIT_FROM_KEY)? {
@@ -209,17 +219,18 @@ pub(super) fn first(store: &Store, class: Class) -> Result<Option<EntryId>, Buff
     Ok(first.map(|(first, _)| EntryId(first)))
 }
 
-/// The database's own count, and what only the tail file has.
-fn with_tails(store: &Store, mut books: Books) -> Result<Books, BufferError> {
+/// The database's own count, and what only the journal has.
+fn with_journal(store: &Store, mut books: Books) -> Result<Books, BufferError> {
     for class in Class::ALL {
-        let Some(tail) = store.tail(class) else { continue };
-        let (mut bytes, mut entries) = (tail.bytes.len() as u64, u64::from(tail.header.count));
-        if let Some(shorter) = store.in_database(class, tail.header.first)? {
-            bytes = bytes.saturating_sub(shorter.len() as u64);
-            entries = entries.saturating_sub(header(&shorter)?.count.into());
+        for held in store.held(class) {
+            let (mut bytes, mut entries) = (held.bytes.len() as u64, u64::from(held.header.count));
+            if let Some(shorter) = store.in_database(class, held.header.first)? {
+                bytes = bytes.saturating_sub(shorter.len() as u64);
+                entries = entries.saturating_sub(header(&shorter)?.count.into());
+            }
+            books.bytes += bytes;
+            books.entries += entries;
         }
-        books.bytes += bytes;
-        books.entries += entries;
     }
     Ok(books)
 }

@@ -26,6 +26,9 @@ pub(super) type Cursors = BTreeMap<String, Cursor>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) sinks: Cursors,
+    /// Counts the changes of cursors. The database has them as well, mostly in an older state.
+    #[serde(default)]
+    pub(super) version: u64,
     /// First id that was never set aside.
     pub(super) set_aside: EntryId,
     /// Place behind the newest durable entry. A database that ends before has lost something.
@@ -114,7 +117,7 @@ fn read_format_1(text: &[u8]) -> Option<Kept> {
     let mut numbers: BTreeMap<String, EntryId> = serde_json::from_slice(text).ok()?;
     let set_aside = numbers.remove("#set_aside").unwrap_or_default();
     let sinks = numbers.into_iter().map(|(name, next)| (name, Cursor::at(next))).collect();
-    Some(Kept { sinks, set_aside, end: EntryId::default() })
+    Some(Kept { sinks, set_aside, ..Kept::default() })
 }
 
 #[cfg(test)]

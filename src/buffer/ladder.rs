@@ -205,7 +205,7 @@ pub(super) fn rewrite(data_dir: &Path, known: Known) -> Result<Opened, BufferErr
     let end = old.contents.end.unwrap_or_default();
     let (path, new) = (database(data_dir), data_dir.join(NEW));
     remove_folder(&new)?;
-    // What only the tail file had is in the new database, and counted there.
+    // What only the journal had is in the new database, and counted there.
     let mut books = Changes::default();
     old.contents.books.put(&mut books);
     let copied = Store::open(&new).and_then(|mut new| old.store.copy_into(&mut new, books));

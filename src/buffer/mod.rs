@@ -24,9 +24,11 @@ mod cursor;
 mod cursors;
 mod error;
 mod inspect;
+mod journal;
 mod ladder;
 mod letters;
 mod lock;
+mod reader;
 pub mod record;
 mod report;
 mod reserve;
@@ -34,7 +36,6 @@ mod retention;
 mod salvage;
 mod state;
 mod store;
-mod tail;
 mod varint;
 mod writer;
 
@@ -52,6 +53,7 @@ pub use cursor::{Cursor, Span};
 pub use error::BufferError;
 pub use inspect::{Bad, Verified, is_kept_in, is_there_something_of, set_aside_in};
 pub use letters::{Fate, Letter, Rejected};
+pub use reader::Reader;
 pub use report::{Health, SinkReport};
 pub use state::{Letters, State, Trouble};
 
@@ -62,6 +64,9 @@ const ROOM: usize = 32_768;
 /// Ids set aside on disk ahead of use. Far more than [`ROOM`]: as many as a hundred straps use in three hours, so that
 /// ids do not run out while the disk refuses.
 const SET_ASIDE: u64 = 1 << 20;
+
+/// Entries that arrive before the thread is woken once more. Few enough that packing them does not hold up a commit.
+const LOOK_AFTER: usize = 256;
 
 /// RR intervals in one reading: what fits into the longest attribute value (512 bytes).
 const RR_MAX: usize = 256;
@@ -107,20 +112,56 @@ enum Room {
 type Reply<T> = oneshot::Sender<Result<T, BufferError>>;
 
 enum Command {
-    Append(Entry, Room),
-    Read { from: EntryId, end: EntryId, max: usize, reply: Reply<Vec<Entry>> },
-    Register { sink: String, reply: Reply<Cursor> },
-    Taken { sink: String, span: Span, rejected: Vec<Rejected> },
+    /// There is something in [`Queue::arrived`] or [`Queue::taken`].
+    Arrived,
+    Fetch {
+        from: EntryId,
+        reply: Reply<reader::Fetched>,
+    },
+    Unreadable {
+        class: Class,
+        first: EntryId,
+    },
+    Register {
+        sink: String,
+        reply: Reply<Cursor>,
+    },
     Anchor(At),
-    Letters { from: u64, max: usize, reply: Reply<Vec<Letter>> },
-    Requeue { sink: Option<String>, reply: Reply<u64> },
-    Requeued { sink: String, reply: Reply<Option<Letter>> },
-    Settle { letter: u64, sink: String, rejected: Vec<Rejected> },
-    Rewind { sink: String, to: EntryId, reply: Reply<Cursor> },
-    Check { class: Class, from: EntryId, reply: Reply<inspect::Piece> },
-    Rotate { reply: Reply<()> },
+    Letters {
+        from: u64,
+        max: usize,
+        reply: Reply<Vec<Letter>>,
+    },
+    Requeue {
+        sink: Option<String>,
+        reply: Reply<u64>,
+    },
+    Requeued {
+        sink: String,
+        reply: Reply<Option<Letter>>,
+    },
+    Settle {
+        letter: u64,
+        sink: String,
+        rejected: Vec<Rejected>,
+    },
+    Rewind {
+        sink: String,
+        to: EntryId,
+        reply: Reply<Cursor>,
+    },
+    Check {
+        class: Class,
+        from: EntryId,
+        reply: Reply<inspect::Piece>,
+    },
+    Rotate {
+        reply: Reply<()>,
+    },
     Salvage(salvage::Step),
-    Ping { reply: oneshot::Sender<()> },
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
     Flush,
     Close,
 }
@@ -143,11 +184,26 @@ struct Shared {
 struct Queue {
     sender: mpsc::Sender<Command>,
     next: EntryId,
+    /// First id that is not set aside on disk.
+    limit: EntryId,
+    /// Taken in, and not yet seen by the thread. It looks whenever it is woken: for the first, and every so often.
+    arrived: Vec<(Entry, Room)>,
+    /// What sinks have taken, not yet seen by the thread either.
+    taken: Vec<Taken>,
+    /// Nobody looks any more.
+    closed: bool,
+}
+
+/// What a sink has taken, and what its far side refused of it.
+struct Taken {
+    sink: String,
+    span: Span,
+    rejected: Vec<Rejected>,
 }
 
 impl Shared {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
-        // The two fields change together only in `put`, which cannot panic between them.
+        // What belongs together changes in `put` and `close` only, which cannot panic in between.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,12 +211,22 @@ impl Shared {
 impl Queue {
     /// Gives the fact its place; the order of the ids is the order of the queue.
     fn put(&mut self, fact: Fact, room: Room) -> Result<EntryId, BufferError> {
+        if self.closed {
+            return Err(BufferError::Closed);
+        }
         let id = self.next;
-        self.sender
-            .send(Command::Append(Entry { id, fact }, room))
-            .map_err(|_| BufferError::Closed)?;
+        self.arrived.push((Entry { id, fact }, room));
         self.next = id.plus(1);
+        if self.arrived.len() % LOOK_AFTER == 1 {
+            self.sender.send(Command::Arrived).map_err(|_| BufferError::Closed)?;
+        }
         Ok(id)
+    }
+
+    /// Takes nothing in any more; gives what is left.
+    fn close(&mut self) -> Vec<(Entry, Room)> {
+        self.closed = true;
+        std::mem::take(&mut self.arrived)
     }
 }
 
@@ -199,7 +265,15 @@ impl Buffer {
         let mut opened = writer::Writer::open(options)?;
         let (sender, commands) = mpsc::channel();
         let next = opened.next();
-        let queue = Mutex::new(Queue { sender, next });
+        let queue = Queue {
+            sender,
+            next,
+            limit: next,
+            arrived: Vec::new(),
+            taken: Vec::new(),
+            closed: false,
+        };
+        let queue = Mutex::new(queue);
         let shared = Arc::new(Shared { room: Semaphore::new(ROOM), queue });
         let (state, set_aside, timeline) = opened.watch();
         let unclean = opened.unclean_gap();
@@ -241,21 +315,21 @@ impl Buffer {
             Ok(permit) => permit,
             Err(_) => self.shared.room.acquire().await.map_err(|_| BufferError::Closed)?,
         };
-        let mut limit = *self.set_aside.borrow();
         loop {
-            {
+            let limit = {
                 let mut queue = self.shared.queue();
-                if queue.next < limit {
+                if queue.next < queue.limit {
                     let id = queue.put(fact, Room::Held)?;
                     // Given back by the thread once the fact is committed.
                     permit.forget();
                     return Ok(id);
                 }
-            }
+                queue.limit
+            };
             // Ids have run out, which is rare: only then a receiver of our own is made.
             let mut set_aside = self.set_aside.clone();
             let more = set_aside.wait_for(|set_aside| *set_aside > limit).await;
-            limit = *more.map_err(|_| BufferError::Closed)?;
+            more.map_err(|_| BufferError::Closed)?;
         }
     }
 
@@ -295,7 +369,12 @@ impl Buffer {
         end: EntryId,
         max: usize,
     ) -> Result<Vec<Entry>, BufferError> {
-        self.ask(|reply| Command::Read { from, end, max, reply }).await
+        self.reader().read(from, end, max).await
+    }
+
+    /// Reads one piece after the other.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.clone())
     }
 
     /// Returns when the buffer's thread has answered: a sign of life.
@@ -311,8 +390,12 @@ impl Buffer {
     /// Notes that a sink has taken these places, but for what its far side refused for good, which becomes dead letters.
     /// Written with one of the next commits.
     pub fn taken(&self, sink: &str, span: Span, rejected: Vec<Rejected>) {
-        // What is not written costs a repeat, nothing else.
-        let _ = self.send(Command::Taken { sink: sink.to_owned(), span, rejected });
+        let mut queue = self.shared.queue();
+        queue.taken.push(Taken { sink: sink.to_owned(), span, rejected });
+        if queue.taken.len() == 1 {
+            // A closed buffer writes nothing more, which costs a repeat, nothing else.
+            let _ = queue.sender.send(Command::Arrived);
+        }
     }
 
     /// Notes how the clocks stand, so that what was stamped before can be placed better.

@@ -31,6 +31,12 @@ pub(super) use decode::{body, decode_body, length};
 /// Largest stored chunk in bytes. sled keeps larger pages in files that it never syncs.
 pub const CHUNK_MAX: usize = 4096;
 
+/// What the journal puts before a chunk.
+pub(super) const JOURNAL_HEAD: usize = 18;
+
+/// A chunk is full at this size: it fits into a page of the journal.
+const FULL: usize = CHUNK_MAX - JOURNAL_HEAD;
+
 /// First bytes of every chunk.
 pub const MAGIC: [u8; 4] = *b"PGc\x01";
 
@@ -152,7 +158,7 @@ impl Columns {
 impl ChunkBuilder {
     /// An empty chunk for entries from `first` on, of its class and stamped like it.
     pub fn new(first: EntryId, fact: &Fact) -> Self {
-        Self::with_limit(first, fact, CHUNK_MAX)
+        Self::with_limit(first, fact, FULL)
     }
 
     /// The same, for a chunk of at most so many bytes.
@@ -160,7 +166,7 @@ impl ChunkBuilder {
         let at = fact.at();
         Self {
             class: fact.class(),
-            limit: limit.min(CHUNK_MAX),
+            limit: limit.min(FULL),
             first,
             next: first,
             count: 0,

@@ -16,8 +16,11 @@ use super::reserve::free_bytes;
 use super::store::{Area, Changes, Store};
 use crate::reading::{At, Class, EntryId, GapReason};
 
-/// What is freed at once when the log is full, as a share of its limit.
-const FREE_SHARE: u64 = 20;
+/// What is freed at once when the log is full, as a share of its limit. Larger pieces would be fewer gaps to tell of, and
+/// larger files: they never get smaller by themselves.
+const FREE_SHARE: u64 = 50;
+/// And when the disk is full.
+const ROOM_SHARE: u64 = 20;
 /// And at most so much: nobody else is served meanwhile.
 const FREE_MOST: u64 = 8 << 20;
 /// The database's files are up to two and a half times as large as its chunks.
@@ -36,9 +39,14 @@ pub(super) fn limit(configured: u64, data_dir: &Path, bytes_on_disk: u64) -> u64
     configured.min(affordable.max(bytes_on_disk / 2)).max(LEAST_LIMIT.min(configured))
 }
 
-/// What is freed at once.
+/// What is freed at once of a full log.
 pub(super) fn piece(limit: u64) -> u64 {
     (limit / FREE_SHARE).min(FREE_MOST)
+}
+
+/// What is freed at once on a full disk, of so many bytes.
+pub(super) fn room(bytes: u64) -> u64 {
+    (bytes / ROOM_SHARE).min(FREE_MOST)
 }
 
 /// Entries that were dropped before somebody had them. Stored with the commit that drops them, until the gap event that

@@ -16,11 +16,11 @@ use tracing::{info, warn};
 
 use super::audit::Audit;
 use super::cursor::Span;
+use super::journal::{JOURNAL_FILE, TAIL_FILE};
 use super::ladder::{self, Quarantined};
 use super::record::{self, CHUNK_MAX};
 use super::reserve::free_bytes;
 use super::store::DATA_FILE;
-use super::tail::TAIL_FILE;
 use super::{BufferError, Command, Shared};
 use crate::reading::{Class, EntryId};
 
@@ -121,10 +121,10 @@ fn put_back(
     Ok(Some(covered))
 }
 
-/// Where chunks may be in a database's folder: in its data file, in the tail file, and in what was copied before sled
-/// opened the first.
-fn files(folder: &Path) -> [PathBuf; 3] {
-    [DATA_FILE, TAIL_FILE, ASIDE].map(|name| folder.join(name))
+/// Where chunks may be in a database's folder: in its data file, in the journal, in what format 2 had instead of it, and
+/// in what was copied before sled opened the first.
+fn files(folder: &Path) -> [PathBuf; 4] {
+    [DATA_FILE, JOURNAL_FILE, TAIL_FILE, ASIDE].map(|name| folder.join(name))
 }
 
 /// Copies what is wanted of the data file into a file beside it. sled, when it opens a damaged file, cuts the log off at

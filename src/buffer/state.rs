@@ -35,6 +35,8 @@ pub struct State {
     pub lost: BTreeMap<String, u64>,
     /// Entries that the far side of this sink refused for good.
     pub letters: BTreeMap<String, Letters>,
+    /// Counts up when entries have come back, or the database is another one: what was read ahead may have holes.
+    pub generation: u64,
     /// Entries before this place are being put back from a damaged file: wait before claiming to have had them.
     pub salvaging_before: Option<EntryId>,
     /// Set while the disk refuses.

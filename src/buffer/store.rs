@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::BufferError;
+use super::journal::{Held, Journal, Packed};
 use super::record::{self, CHUNK_MAX};
-use super::tail::{Stored, TailFile, index};
 use crate::reading::{Class, EntryId};
 
 /// sled's page cache in bytes: the hot end of the log, not its history.
@@ -29,6 +29,9 @@ pub(super) const DATA_FILE: &str = "db";
 
 /// What is copied at once from one database into another.
 const COPY_BYTES: usize = 1 << 20;
+
+/// Stored bytes; clones are cheap.
+pub(super) type Bytes = sled::IVec;
 
 /// A part of the database: the first byte of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,11 @@ impl Area {
         }
     }
 
+    /// Behind all its keys.
+    fn end(self) -> Vec<u8> {
+        vec![self.byte() + 1]
+    }
+
     /// The key of a numbered value.
     pub(super) fn key(self, number: u64) -> Vec<u8> {
         let mut key = vec![self.byte()];
@@ -76,10 +84,8 @@ pub(super) struct Store {
     tree: sled::Tree,
     db: sled::Db,
     data: File,
-    tail_file: TailFile,
-    /// The chunks being filled, where the tail file has more of them than the database. They are read as if they were in
-    /// it.
-    tails: [Option<Stored>; Class::ALL.len()],
+    /// What it holds is read as if it were in the database.
+    journal: Journal,
     path: PathBuf,
 }
 
@@ -87,7 +93,7 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Keys and their new values.
-    pub(super) put: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) put: Vec<(Vec<u8>, Bytes)>,
     /// Keys to drop.
     pub(super) drop: Vec<Vec<u8>>,
 }
@@ -98,7 +104,7 @@ impl Changes {
     }
 
     pub(super) fn put_number(&mut self, name: &str, value: u64) {
-        self.put.push((meta_key(name), value.to_be_bytes().to_vec()));
+        self.put.push((meta_key(name), Bytes::from(&value.to_be_bytes())));
     }
 }
 
@@ -120,7 +126,7 @@ impl Store {
             .write(true)
             .open(path.join(DATA_FILE))
             .map_err(io("opening the data file"))?;
-        let (tail_file, tails) = TailFile::open(path)?;
+        let journal = Journal::open(path)?;
         // The creation itself must be durable: the file, its folder, and that folder's entry in its parent.
         data.sync_all().map_err(io("syncing the data file"))?;
         for folder in [Some(path), Some(&path.join("blobs")), path.parent()].into_iter().flatten() {
@@ -128,38 +134,44 @@ impl Store {
                 sync_folder(folder)?;
             }
         }
-        let mut store = Self { tree, db, data, tail_file, tails, path: path.to_owned() };
-        store.forget_stale_tails()?;
+        let mut store = Self { tree, db, data, journal, path: path.to_owned() };
+        store.release_what_is_in_the_database()?;
         Ok(store)
     }
 
-    /// What the tail file has may have got into the database since.
-    fn forget_stale_tails(&mut self) -> Result<(), BufferError> {
+    /// The database takes all that the journal holds, so what is not behind its newest entry is old.
+    fn release_what_is_in_the_database(&mut self) -> Result<(), BufferError> {
         for class in Class::ALL {
-            let tail = self.tails[index(class)].take();
-            let newest = self.area(Area::Chunks(class), 0).next_back().transpose()?;
-            let last = match newest {
-                None => None,
-                Some((_, bytes)) => Some(record::header(&bytes).map_err(|_| self.damaged())?.last),
-            };
-            self.tails[index(class)] = tail.filter(|tail| Some(tail.header.last) > last);
+            let area = Area::Chunks(class);
+            let newest = self.tree.range(area.key(0)..area.end()).next_back().transpose();
+            let Some((_, bytes)) = newest.map_err(store("reading"))? else { continue };
+            let last = record::header(&bytes).map_err(|_| self.damaged())?.last;
+            self.journal.release_up_to(class, last);
         }
         Ok(())
     }
 
-    /// Writes chunks that are still being filled, and returns once they would survive a power cut.
-    pub(super) fn write_tails(&mut self, chunks: Vec<(Class, Vec<u8>)>) -> Result<(), BufferError> {
-        self.tail_file.write(&chunks)?;
-        for (class, bytes) in chunks {
-            let header = record::header(&bytes).map_err(|_| self.damaged())?;
-            self.tails[index(class)] = Some(Stored { header, bytes });
-        }
-        Ok(())
+    /// Whether the journal has room for a commit of so many chunks.
+    pub(super) fn journal_has_room_for(&self, chunks: usize) -> bool {
+        self.journal.has_room_for(chunks)
     }
 
-    /// The chunk of a class that only the tail file has as it is.
-    pub(super) fn tail(&self, class: Class) -> Option<&Stored> {
-        self.tails[index(class)].as_ref()
+    /// Writes the chunks of a commit into the journal, and returns once they would survive a power cut.
+    pub(super) fn write_journal(&mut self, chunks: Vec<Packed>) -> Result<(), BufferError> {
+        self.journal.write(chunks)
+    }
+
+    /// The chunks of a class that only the journal has as they are, in order.
+    pub(super) fn held(&self, class: Class) -> &[Held] {
+        self.journal.held(class)
+    }
+
+    /// What the journal holds, for the database.
+    pub(super) fn all_held(&self) -> impl Iterator<Item = (Vec<u8>, Bytes)> {
+        let held = Class::ALL.into_iter().flat_map(|class| self.held(class));
+        held.map(|held| {
+            (Area::Chunks(held.header.class).key(held.header.first.0), held.bytes.clone())
+        })
     }
 
     /// Applies the changes and returns once they would survive a power cut.
@@ -170,7 +182,7 @@ impl Store {
                 value.len() <= CHUNK_MAX,
                 "a value above CHUNK_MAX would not be synced by sled"
             );
-            batch.insert(key.as_slice(), value.as_slice());
+            batch.insert(key.as_slice(), value);
         }
         for key in &changes.drop {
             batch.remove(key.as_slice());
@@ -183,17 +195,19 @@ impl Store {
             source,
         })?;
         for class in Class::ALL {
-            let tail = &mut self.tails[index(class)];
-            let key = tail.as_ref().map(|tail| Area::Chunks(class).key(tail.header.first.0));
-            if key.is_some_and(|key| changes.put.iter().any(|(put, _)| *put == key)) {
-                *tail = None;
-            }
+            let in_changes = |held: &&Held| {
+                let key = Area::Chunks(class).key(held.header.first.0);
+                changes.put.iter().any(|(put, _)| *put == key)
+            };
+            let taken: Vec<EntryId> =
+                self.held(class).iter().filter(in_changes).map(|held| held.header.first).collect();
+            taken.into_iter().for_each(|first| self.journal.release(class, first));
         }
-        Ok(())
+        self.journal.forget_format_2()
     }
 
     /// A named value.
-    pub(super) fn meta(&self, name: &str) -> Result<Option<sled::IVec>, BufferError> {
+    pub(super) fn meta(&self, name: &str) -> Result<Option<Bytes>, BufferError> {
         self.tree.get(meta_key(name)).map_err(store("reading"))
     }
 
@@ -205,7 +219,7 @@ impl Store {
     }
 
     /// Every named value whose name begins with `prefix`, by the rest of its name.
-    pub(super) fn named(&self, prefix: &str) -> Result<Vec<(String, sled::IVec)>, BufferError> {
+    pub(super) fn named(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, BufferError> {
         let pairs = self.tree.scan_prefix(meta_key(prefix)).map(|pair| {
             let (key, value) = pair.map_err(store("reading"))?;
             Ok((String::from_utf8_lossy(&key[1 + prefix.len()..]).into_owned(), value))
@@ -218,15 +232,16 @@ impl Store {
         &self,
         area: Area,
         from: u64,
-    ) -> impl DoubleEndedIterator<Item = Result<(u64, sled::IVec), BufferError>> + use<> {
-        let tail = match area {
-            Area::Chunks(class) => self.tail(class),
-            _ => None,
+    ) -> impl DoubleEndedIterator<Item = Result<(u64, Bytes), BufferError>> + use<> {
+        let held = match area {
+            Area::Chunks(class) => self.held(class),
+            _ => &[],
         };
-        let tail = tail.map(|tail| (tail.header.first.0, sled::IVec::from(tail.bytes.as_slice())));
-        let replaced = tail.as_ref().map(|(first, _)| *first);
-        let end = vec![area.byte() + 1];
-        let stored = self.tree.range(area.key(from)..end).map(|pair| {
+        let held: Vec<(u64, Bytes)> =
+            held.iter().map(|held| (held.header.first.0, held.bytes.clone())).collect();
+        // The first one may be there in a shorter version.
+        let replaced = held.first().map(|(first, _)| *first);
+        let stored = self.tree.range(area.key(from)..area.end()).map(|pair| {
             let (key, value) = pair.map_err(store("reading"))?;
             Ok((number_of(&key), value))
         });
@@ -234,7 +249,7 @@ impl Store {
             Ok((number, _)) => Some(*number) != replaced,
             Err(_) => true,
         });
-        stored.chain(tail.filter(|(first, _)| *first >= from).map(Ok))
+        stored.chain(held.into_iter().filter(move |(first, _)| *first >= from).map(Ok))
     }
 
     /// The stored chunks of a class in order, from the one that may hold `from` on.
@@ -242,14 +257,13 @@ impl Store {
         &self,
         class: Class,
         from: EntryId,
-    ) -> Result<impl Iterator<Item = Result<(u64, sled::IVec), BufferError>> + use<>, BufferError>
-    {
+    ) -> Result<impl Iterator<Item = Result<(u64, Bytes), BufferError>> + use<>, BufferError> {
         let area = Area::Chunks(class);
         let holder = self.tree.range(area.key(0)..=area.key(from.0)).next_back().transpose();
         let holder = holder.map_err(store("reading"))?.map(|(key, _)| number_of(&key));
-        let tail =
-            self.tail(class).map(|tail| tail.header.first.0).filter(|first| *first <= from.0);
-        Ok(self.area(area, holder.or(tail).unwrap_or(from.0)))
+        let held = self.held(class).iter().map(|held| held.header.first.0);
+        let held = held.take_while(|first| *first <= from.0).last();
+        Ok(self.area(area, holder.max(held).unwrap_or(from.0)))
     }
 
     /// A chunk as the database itself has it.
@@ -257,7 +271,7 @@ impl Store {
         &self,
         class: Class,
         first: EntryId,
-    ) -> Result<Option<sled::IVec>, BufferError> {
+    ) -> Result<Option<Bytes>, BufferError> {
         self.tree.get(Area::Chunks(class).key(first.0)).map_err(store("reading"))
     }
 
@@ -268,18 +282,13 @@ impl Store {
         for pair in self.tree.iter() {
             let (key, value) = pair.map_err(store("copying"))?;
             bytes += key.len() + value.len();
-            changes.put.push((key.to_vec(), value.to_vec()));
+            changes.put.push((key.to_vec(), value));
             if bytes >= COPY_BYTES {
                 other.commit(&std::mem::take(&mut changes))?;
                 bytes = 0;
             }
         }
-        for tail in self.tails.iter().flatten() {
-            changes.put.push((
-                Area::Chunks(tail.header.class).key(tail.header.first.0),
-                tail.bytes.clone(),
-            ));
-        }
+        changes.put.extend(self.all_held());
         changes.put.extend(last.put);
         other.commit(&changes)
     }

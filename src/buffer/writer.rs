@@ -1,15 +1,15 @@
 //! The thread that owns the database: takes commands, commits in groups, answers.
 //!
-//! What has come in waits in `pending` until it is durable, so that a failed commit can be made again, in another
-//! database if need be. How it is committed, and what happens when the disk refuses, is in [`commit`].
+//! What has come in is packed at once, and waits in `pending` until it is durable, so that a failed commit can be made
+//! again, in another database if need be. How it is committed, and what happens when the disk refuses, is in [`commit`].
 
 mod commit;
+mod opening;
+mod packing;
 mod read;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -19,30 +19,27 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use self::packing::Packing;
 use self::refusal::Refusal;
 use super::audit;
-use super::contents::{self, Books, Contents, Requeued};
+use super::contents::{self, Books, Requeued};
 use super::cursor::{Cursor, Span};
 use super::cursors::{CursorFile, Cursors, Kept};
-use super::ladder::{self, Known, Opened};
+use super::ladder::{self, Known};
 use super::letters::{self, Fate, Letter, Rejected};
 use super::lock::Lock;
-use super::record::ChunkBuilder;
 use super::reserve::Reserve;
 use super::retention::Lost;
 use super::salvage;
 use super::state::{Letters, State, Trouble};
 use super::store::{Area, Store};
-use super::{BufferError, Command, Options, Purpose, Room, SET_ASIDE, Shared};
+use super::{BufferError, Command, LOOK_AFTER, Options, Purpose, Room, SET_ASIDE, Shared, Taken};
 use crate::clock::Clock;
-use crate::reading::{Class, Entry, EntryId, Event, EventKind, Fact, GapReason};
+use crate::reading::{At, Class, Entry, EntryId, Event, EventKind, Fact, GapReason};
 use crate::timeline::{Boot, Timeline};
 
 /// Commit early when so many entries are waiting: bounds what a power cut can take.
 const COMMIT_AT: usize = 4096;
-
-/// A disk that was full may take the second attempt, one that failed the third.
-const FIRST_ATTEMPTS: usize = 3;
 
 /// How often the free space, the age of what is kept and the shape of the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -59,6 +56,8 @@ pub(super) struct Writer {
     refusal: Refusal,
     cursor_file: CursorFile,
     cursor_file_due: Option<Instant>,
+    /// The last attempt to write it has failed: the database has to have the cursors.
+    cursor_file_failed: bool,
     state: watch::Sender<State>,
     set_aside: watch::Sender<EntryId>,
     published_timeline: watch::Sender<Arc<Timeline>>,
@@ -74,17 +73,21 @@ pub(super) struct Writer {
     /// Place behind the newest durable entry.
     end: EntryId,
 
-    /// The chunks being filled, as stored with the last commit.
-    tails: [Option<Tail>; Class::ALL.len()],
+    packing: Packing,
     books: Books,
     /// From here on every id holds something, or it is known why not.
     audit_from: EntryId,
     limit: u64,
     looked: Instant,
     nearly_full: bool,
-    left_over: read::LeftOver,
+    /// Chunks that cannot be read, and were told of.
+    unreadable: BTreeSet<(Class, EntryId)>,
 
     cursors: Cursors,
+    /// Counts the changes of cursors; the file and the database have them as they were at these.
+    cursors_version: u64,
+    cursors_in_file: u64,
+    cursors_in_database: u64,
     /// Sinks of this run.
     registered: BTreeSet<String>,
     lost: BTreeMap<String, u64>,
@@ -96,7 +99,6 @@ pub(super) struct Writer {
     requeued: Requeued,
     /// Numbered values to write and keys to drop with the next commit, besides entries.
     notes: Notes,
-    cursors_due: Instant,
     salvage: Option<JoinHandle<()>>,
     /// Counts the runs of salvaging: what an earlier one still says does not matter.
     salvage_run: u64,
@@ -111,8 +113,6 @@ pub(super) struct Writer {
 struct Notes {
     /// The database may be a new one: write all that is known.
     everything: bool,
-    cursors: bool,
-    lost: bool,
     letters_dropped: bool,
     boots: BTreeMap<EntryId, Boot>,
     forgotten_boots: Vec<EntryId>,
@@ -126,8 +126,6 @@ struct Notes {
 impl Notes {
     fn any(&self) -> bool {
         self.everything
-            || self.cursors
-            || self.lost
             || self.letters_dropped
             || !self.boots.is_empty()
             || !self.forgotten_boots.is_empty()
@@ -139,173 +137,7 @@ impl Notes {
     }
 }
 
-/// The chunk being filled. It is stored with each commit and replaced by its longer self with the next.
-struct Tail {
-    chunk: ChunkBuilder,
-    stored_len: usize,
-}
-
 impl Writer {
-    pub(super) fn open(options: &Options) -> Result<Self, BufferError> {
-        let data_dir = &options.data_dir;
-        if options.purpose != Purpose::Inspect {
-            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-            made.map_err(|source| BufferError::Io {
-                doing: "creating",
-                path: data_dir.clone(),
-                source,
-            })?;
-        }
-        if options.purpose == Purpose::Inspect {
-            ladder::is_there(data_dir).then_some(()).ok_or_else(|| BufferError::Io {
-                doing: "looking for a buffer in",
-                path: data_dir.clone(),
-                source: std::io::ErrorKind::NotFound.into(),
-            })?;
-        }
-        let lock = Lock::take(data_dir)?;
-        let reserve = Reserve::new(data_dir, options.max_bytes);
-        let cursor_path = data_dir.join("cursors");
-        let (cursor_file, kept) = CursorFile::open(&cursor_path).map_err(|source| {
-            BufferError::Io { doing: "opening", path: cursor_path.clone(), source }
-        })?;
-        let known = kept.is_some();
-        let kept = kept.unwrap_or_else(|| {
-            // Ids that were given and not stored are behind the newest entry, by no more than was set aside.
-            let end = salvage::end(&ladder::database(data_dir));
-            let set_aside = end.map_or(EntryId(0), |end| end.plus(2 * SET_ASIDE));
-            Kept { set_aside, ..Kept::default() }
-        });
-        let mut of_this_run = kept.sinks.clone();
-        of_this_run.retain(|sink, _| options.sinks.is_empty() || options.sinks.contains(sink));
-        let wanted = audit::lowest(&of_this_run);
-        let from_file = Known { end: kept.end, free: kept.set_aside, wanted };
-        let opened = match options.purpose {
-            Purpose::Inspect => ladder::open_as_it_is(data_dir, from_file)?,
-            Purpose::Collect | Purpose::Repair => match ladder::open(data_dir, from_file) {
-                Err(BufferError::Full { .. }) => {
-                    reserve.release();
-                    ladder::open(data_dir, from_file)?
-                }
-                opened => opened?,
-            },
-        };
-        let Opened { store, mut contents } = opened;
-        let quarantined = ladder::quarantined(data_dir);
-        let begun = quarantined.last().map_or(EntryId(0), |damaged| damaged.end);
-        let set_aside = match known {
-            true => contents.set_aside.max(kept.set_aside).max(begun),
-            // Made up for the case that there was no database.
-            false if contents.end.is_some() => contents.set_aside.max(begun),
-            false => kept.set_aside.max(begun),
-        };
-        let empty = contents.end.is_none() && !known && quarantined.is_empty();
-        let newest = match contents.end {
-            Some(end) => end,
-            None if empty => options.first,
-            // The log was begun anew: whatever is missing is told when the old one has been searched.
-            None => set_aside,
-        };
-        let next = newest.max(set_aside);
-        let unclean = (next > newest).then(|| (newest, EntryId(next.0 - 1)));
-        for (sink, cursor) in kept.sinks {
-            contents.cursors.entry(sink).or_insert(cursor);
-        }
-        let Contents { books, oldest, cursors, lost, unused, timeline, letters, .. } = contents;
-        let mut writer = Self {
-            _lock: lock,
-            options: options.clone(),
-            reserve,
-            refusal: Refusal::new(),
-            cursor_file,
-            cursor_file_due: None,
-            state: watch::Sender::new(State {
-                committed: if options.purpose == Purpose::Inspect { newest } else { next },
-                oldest: oldest.unwrap_or(next),
-                entries: books.entries,
-                bytes: books.bytes,
-                bytes_on_disk: store.size_on_disk(),
-                cursors: cursors.clone(),
-                lost: lost.clone(),
-                unused,
-                letters,
-                ..State::default()
-            }),
-            set_aside: watch::Sender::new(next),
-            published_timeline: watch::Sender::new(Arc::new(timeline.clone())),
-            timeline,
-            unclean: None,
-            pending: VecDeque::new(),
-            room_held: 0,
-            next,
-            end: contents.end.unwrap_or_default(),
-            tails: [None, None],
-            books,
-            audit_from: contents.audit_from,
-            limit: options.max_bytes,
-            looked: Instant::now(),
-            nearly_full: false,
-            left_over: read::LeftOver::default(),
-            cursors,
-            registered: options.sinks.iter().cloned().collect(),
-            lost,
-            untold: contents.untold.into_iter().map(|lost| (lost, None)).collect(),
-            letter_bytes: contents.letter_bytes,
-            next_letter: contents.next_letter,
-            requeued: contents.requeued,
-            notes: Notes::default(),
-            cursors_due: Instant::now(),
-            salvage: None,
-            salvage_run: 0,
-            salvage_again: None,
-            stop_salvage: Arc::default(),
-            salvage_told: None,
-            store: Some(store),
-        };
-        if let Some((id, at)) = contents.newest {
-            writer.note_time(id, &at);
-        }
-        if options.purpose != Purpose::Inspect {
-            if let Some((first, last)) = unclean {
-                writer.unclean = unclean;
-                writer.notes.unused.push((first, last));
-                writer.state.send_modify(|state| {
-                    state.unused.retain(|(before, _)| *before < first);
-                    state.unused.push((first, last));
-                });
-            }
-            writer.notes.everything = true;
-        }
-        Ok(writer)
-    }
-
-    /// Sets ids aside and makes sure that the disk takes something, before anybody relies on it.
-    pub(super) fn begin(&mut self, shared: &Arc<Shared>, clock: &Clock) -> Result<(), BufferError> {
-        if self.options.purpose == Purpose::Inspect {
-            return Ok(());
-        }
-        self.look_around();
-        for _ in 0..FIRST_ATTEMPTS {
-            self.refusal.next_try = Instant::now();
-            self.commit(shared, clock)?;
-            if self.store.is_some() {
-                return Ok(());
-            }
-        }
-        // Nothing can be stored at the moment. Where at least the small file beside the database takes what ids are set
-        // aside (it has its blocks already), collecting begins in memory.
-        let set_aside = self.next.plus(SET_ASIDE);
-        if !self.write_cursor_file(Some(set_aside)) {
-            return Err(self.unavailable());
-        }
-        self.set_aside.send_replace(set_aside);
-        Ok(())
-    }
-
-    pub(super) fn next(&self) -> EntryId {
-        self.next
-    }
-
     /// What others may watch: the state, how far ids are set aside, and when boots were.
     pub(super) fn watch(
         &self,
@@ -331,6 +163,7 @@ impl Writer {
         let result = self.serve(&commands, shared, clock);
         // Whoever waits for room must learn that there will be none; the salvaging thread, that nobody answers.
         shared.room.close();
+        shared.queue().close();
         self.stop_salvage.store(true, Ordering::Relaxed);
         drop(commands);
         self.salvage_told = None;
@@ -354,11 +187,27 @@ impl Writer {
                 Some(due) => commands.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match command {
-                Ok(Command::Flush) => due = Some(Instant::now()),
+                Ok(Command::Arrived) => {
+                    if shared.queue().arrived.len() >= LOOK_AFTER {
+                        self.take_what_has_arrived(shared);
+                    }
+                    due.get_or_insert(Instant::now() + self.options.commit_every);
+                }
+                Ok(Command::Flush) => {
+                    self.take_what_has_arrived(shared);
+                    if self.cursors_version > self.cursors_in_file {
+                        self.cursor_file_due = None;
+                    }
+                    due = Some(Instant::now());
+                }
                 Ok(Command::Close) | Err(RecvTimeoutError::Disconnected) => {
                     return self.close(commands, shared, clock);
                 }
-                Ok(command) => self.obey(command, shared, clock),
+                Ok(command) => {
+                    // What was said before comes first.
+                    self.take_what_has_arrived(shared);
+                    self.obey(command, shared, clock);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
@@ -372,7 +221,10 @@ impl Writer {
                 self.commit(shared, clock)?;
                 due = None;
             }
-            let work = !self.pending.is_empty() || self.notes.any() || self.salvage_told.is_some();
+            let work = !self.pending.is_empty()
+                || self.notes.any()
+                || self.cursors_version > self.cursors_in_file.max(self.cursors_in_database)
+                || self.salvage_told.is_some();
             if self.store.is_none() {
                 due = Some(self.refusal.next_try);
             } else if due.is_none() && work {
@@ -384,11 +236,12 @@ impl Writer {
     // A reader that went away is not our concern: answers that cannot be given are dropped.
     fn obey(&mut self, command: Command, shared: &Arc<Shared>, clock: &Clock) {
         match command {
-            Command::Append(entry, room) => self.append(entry, room, shared),
-            Command::Taken { sink, span, rejected } => self.taken(&sink, span, rejected),
             Command::Anchor(at) => self.note_time(self.next, &at),
-            Command::Read { from, end, max, reply } => {
-                let _ = reply.send(self.look(|writer| writer.read(from, end, max)));
+            Command::Fetch { from, reply } => {
+                let _ = reply.send(self.look(|writer| writer.fetch(from)));
+            }
+            Command::Unreadable { class, first } => {
+                self.tell_unreadable(class, first, shared, clock);
             }
             Command::Register { sink, reply } => {
                 let _ = reply.send(Ok(self.register(sink)));
@@ -417,20 +270,48 @@ impl Writer {
                 let _ = reply.send(());
             }
             // Handled by whoever calls this.
-            Command::Flush | Command::Close => {}
+            Command::Arrived | Command::Flush | Command::Close => {}
         }
     }
 
-    fn append(&mut self, entry: Entry, room: Room, shared: &Shared) {
-        self.next = entry.id.plus(1);
-        self.note_time(entry.id, entry.fact.at());
-        self.pending.push_back((entry, room));
-        if self.store.is_none() {
+    pub(super) fn take_what_has_arrived(&mut self, shared: &Shared) {
+        let (arrived, taken) = {
+            let mut queue = shared.queue();
+            (std::mem::take(&mut queue.arrived), std::mem::take(&mut queue.taken))
+        };
+        self.append(arrived, shared);
+        taken.into_iter().for_each(|taken| self.taken(taken));
+    }
+
+    fn append(&mut self, arrived: Vec<(Entry, Room)>, shared: &Shared) {
+        let Some((newest, _)) = arrived.last() else { return };
+        self.next = newest.id.plus(1);
+        self.note_times(&arrived);
+        self.pending.extend(arrived);
+        if self.store.is_some() {
+            self.pack();
+        } else {
             self.drop_what_memory_cannot_hold(shared);
         }
     }
 
-    fn note_time(&mut self, id: EntryId, at: &crate::reading::At) {
+    /// Notes the earliest and the latest of each run under one clock.
+    fn note_times(&mut self, arrived: &[(Entry, Room)]) {
+        let same_clock = |(a, _): &(Entry, Room), (b, _): &(Entry, Room)| {
+            let (a, b) = (a.fact.at(), b.fact.at());
+            (a.boot, a.wall_offset_us, a.trust) == (b.boot, b.wall_offset_us, b.trust)
+        };
+        for run in arrived.chunk_by(same_clock) {
+            let mono_us = |(entry, _): &&(Entry, Room)| entry.fact.at().mono_us;
+            let (earliest, latest) =
+                (run.iter().min_by_key(mono_us), run.iter().max_by_key(mono_us));
+            for (entry, _) in [earliest, latest].into_iter().flatten() {
+                self.note_time(run[0].0.id, entry.fact.at());
+            }
+        }
+    }
+
+    fn note_time(&mut self, id: EntryId, at: &At) {
         if let Some(boot) = self.timeline.note(id, at) {
             if self.options.purpose != Purpose::Inspect {
                 self.notes.boots.insert(boot.from, boot.clone());
@@ -439,11 +320,12 @@ impl Writer {
         }
     }
 
-    fn taken(&mut self, sink: &str, span: Span, rejected: Vec<Rejected>) {
-        let cursor = self.cursors.entry(sink.to_owned()).or_default();
+    fn taken(&mut self, taken: Taken) {
+        let Taken { sink, span, rejected } = taken;
+        let cursor = self.cursors.entry(sink.clone()).or_default();
         cursor.take(span.first, span.end);
-        self.notes.cursors = true;
-        self.keep_letters(sink, rejected);
+        self.cursors_version += 1;
+        self.keep_letters(&sink, rejected);
     }
 
     fn register(&mut self, sink: String) -> Cursor {
@@ -452,7 +334,7 @@ impl Writer {
         let reading = self.state.borrow().oldest;
         let oldest = event.flatten().map_or(reading, |event| event.min(reading));
         self.registered.insert(sink.clone());
-        self.notes.cursors = true;
+        self.cursors_version += 1;
         self.cursors.entry(sink).or_insert_with(|| Cursor::at(oldest)).clone()
     }
 
@@ -462,9 +344,9 @@ impl Writer {
         };
         let before = cursor.clone();
         cursor.rewind(to);
-        self.notes.cursors = true;
+        self.cursors_version += 1;
         // An operator's word is not repeated by itself.
-        self.cursors_due = Instant::now();
+        self.cursor_file_due = None;
         let cursors = self.cursors.clone();
         info!(sink, %to, was = %before.next, "rewound: everything from there on is delivered once more");
         self.state.send_modify(|state| {
@@ -617,6 +499,8 @@ impl Writer {
         while let Ok(command) = commands.try_recv() {
             self.obey(command, shared, clock);
         }
+        self.take_what_has_arrived(shared);
+        self.append(shared.queue().close(), shared);
         let result = if self.options.purpose == Purpose::Inspect {
             self.commit(shared, clock)
         } else {
@@ -627,7 +511,12 @@ impl Writer {
     }
 
     fn kept(&self) -> Kept {
-        Kept { sinks: self.cursors.clone(), set_aside: *self.set_aside.borrow(), end: self.end }
+        Kept {
+            sinks: self.cursors.clone(),
+            version: self.cursors_version,
+            set_aside: *self.set_aside.borrow(),
+            end: self.end,
+        }
     }
 
     fn trouble(&self, reason: String) {
@@ -636,12 +525,6 @@ impl Writer {
             let trouble = state.trouble.get_or_insert(Trouble { reason: String::new(), since });
             trouble.reason = reason;
         });
-    }
-}
-
-impl Tail {
-    fn new(entry: &Entry) -> Self {
-        Self { chunk: ChunkBuilder::new(entry.id, &entry.fact), stored_len: 0 }
     }
 }
 

@@ -18,7 +18,7 @@ use self::lanes::{Lane, Lanes, Split, Wanted, holds_all_of};
 use self::pace::Pace;
 use super::{Context, DeliveryError, Receipt, Sink, TaskEnd};
 use crate::backoff::Backoff;
-use crate::buffer::{BufferError, Cursor, Letter, Rejected, Span, State};
+use crate::buffer::{BufferError, Cursor, Letter, Reader, Rejected, Span, State};
 use crate::live::{self, SinkState};
 use crate::normalize::{self, Outgoing};
 use crate::reading::{Entry, EntryId};
@@ -48,6 +48,8 @@ struct Runner<S> {
     sink: S,
     context: Context,
     lanes: Lanes,
+    /// One for each lane: each goes on where it was.
+    readers: [Reader; 2],
     pace: Pace,
     /// Whose turn it was.
     last: Lane,
@@ -86,6 +88,7 @@ impl<S: Sink> Runner<S> {
             name,
             sink,
             lanes: Lanes::new(S::ORDER, Cursor::default()),
+            readers: [context.buffer.reader(), context.buffer.reader()],
             pace: Pace::new(&context.delivery),
             context,
             last: Lane::Backlog,
@@ -199,11 +202,15 @@ impl<S: Sink> Runner<S> {
 
     async fn read(&mut self, wanted: Wanted) -> Result<Step, BufferError> {
         let Wanted { lane, span, max } = wanted;
-        let buffer = &self.context.buffer;
-        let entries = buffer.read(span.first, span.end, max).await?;
+        let [newest, backlog] = &mut self.readers;
+        let reader = match lane {
+            Lane::Newest => newest,
+            Lane::Backlog => backlog,
+        };
+        let entries = reader.read(span.first, span.end, max).await?;
         self.patience.reset();
         // Lost to a damaged database while we asked, and to be put back: what was not read is not missing.
-        if !holds_all_of(span, &buffer.state().borrow()) {
+        if !holds_all_of(span, &self.context.buffer.state().borrow()) {
             return Ok(Step::Again);
         }
         let covered = wanted.covered(entries.len(), entries.last().map(|entry| entry.id));

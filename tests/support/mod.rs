@@ -63,6 +63,10 @@ impl Scripted {
         self.taken.lock().unwrap().clone()
     }
 
+    pub fn taken_so_far(&self) -> usize {
+        self.taken.lock().unwrap().len()
+    }
+
     pub fn connections(&self) -> usize {
         *self.connections.lock().unwrap()
     }

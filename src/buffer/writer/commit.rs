@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, trace, warn};
 
-use super::{LOOK_EVERY, Notes, SET_ASIDE_BELOW, Tail, Writer, area, tell_gap};
+use super::{LOOK_EVERY, Notes, SET_ASIDE_BELOW, Writer, area, tell_gap};
 use crate::buffer::contents::{
-    self, AUDIT_FROM_KEY, Books, CURSOR_PREFIX, FORMAT, FORMAT_KEY, LETTERS_DROPPED_PREFIX,
-    LOST_PREFIX, SET_ASIDE_KEY, UNTOLD_PREFIX, UNUSED_PREFIX,
+    self, AUDIT_FROM_KEY, CURSOR_PREFIX, CURSORS_VERSION_KEY, FORMAT, FORMAT_KEY,
+    LETTERS_DROPPED_PREFIX, LOST_PREFIX, SET_ASIDE_KEY, UNTOLD_PREFIX, UNUSED_PREFIX,
 };
 use crate::buffer::cursor::Span;
+use crate::buffer::journal::Packed;
 use crate::buffer::letters::Fate;
 use crate::buffer::retention::{self, Keep, Lost, Plan};
 use crate::buffer::store::{Area, Changes, Store, meta_key};
-use crate::buffer::tail::index;
 use crate::buffer::{BufferError, Purpose, Room, SET_ASIDE, Shared};
 use crate::clock::Clock;
 use crate::reading::{At, Class, EntryId};
@@ -53,6 +53,7 @@ impl Writer {
         shared: &Arc<Shared>,
         clock: &Clock,
     ) -> Result<(), BufferError> {
+        self.take_what_has_arrived(shared);
         if !self.come_back(shared) {
             return self.ids_are_left();
         }
@@ -96,8 +97,11 @@ impl Writer {
         set_aside: Option<EntryId>,
         clock: Option<&Clock>,
     ) -> Result<Written, BufferError> {
+        self.pack();
         let mut changes = Changes::default();
-        let (books, being_written, tails) = self.encode(&mut changes);
+        let being_written = self.packing.being_written();
+        let (chunks, added) = self.packing.take();
+        let books = self.books.with(added);
         self.put_notes(&mut changes, set_aside)?;
         let store = self.store()?;
         let mut plan = Plan { books, ..Plan::default() };
@@ -105,7 +109,7 @@ impl Writer {
             let goal = if self.refusal.make_space() && self.reserve.would_not_fit() {
                 // A piece of what there is: the disk is full, not the log.
                 let bytes = self.limit.min(books.bytes);
-                bytes - retention::piece(bytes)
+                bytes - retention::room(bytes)
             } else if books.bytes > self.limit {
                 self.limit - retention::piece(self.limit)
             } else {
@@ -119,78 +123,42 @@ impl Writer {
             }
             for lost in &plan.lost {
                 put_untold(lost, &mut changes);
+                for (sink, count) in &lost.by_sink {
+                    let so_far = self.lost.get(sink).copied().unwrap_or_default();
+                    changes.put_number(&format!("{LOST_PREFIX}{sink}"), so_far + count);
+                }
             }
         }
-        // Two classes at once go into the database: there a commit is all or nothing.
-        let in_database = !changes.is_empty() || tails.len() > 1 || self.cursors_are_due();
+        // Where sinks are waits for a commit that goes into the database anyway: the file beside it has them meanwhile.
+        let cursors_moved =
+            self.notes.everything || self.cursors_version > self.cursors_in_database;
+        let must_have_cursors =
+            cursors_moved && (self.cursor_file_failed || self.options.purpose == Purpose::Inspect);
+        let in_database =
+            !changes.is_empty() || must_have_cursors || !store.journal_has_room_for(chunks.len());
         if in_database {
-            for (sink, cursor) in self.cursors.iter().filter(|_| self.notes.cursors) {
+            for (sink, cursor) in self.cursors.iter().filter(|_| cursors_moved) {
                 let key = meta_key(&format!("{CURSOR_PREFIX}{sink}"));
-                changes.put.push((key, cursor.to_bytes()));
+                changes.put.push((key, cursor.to_bytes().into()));
             }
-            // Since the database is written anyway, the chunks being filled go there, too: one sync, not two. What is put
-            // later counts: longer versions of the same chunks.
-            for tail in Class::ALL.iter().filter_map(|class| store.tail(*class)) {
-                let key = area(tail.header.class).key(tail.header.first.0);
-                changes.put.insert(0, (key, tail.bytes.clone()));
-            }
-            for (class, first, bytes) in tails {
-                changes.put.push((area(class).key(first.0), bytes));
+            changes.put_number(CURSORS_VERSION_KEY, self.cursors_version);
+            // What is put later counts: longer versions of the same chunks.
+            changes.put.extend(store.all_held());
+            for Packed { class, first, bytes } in chunks {
+                changes.put.push((area(class).key(first.0), bytes.into()));
             }
             plan.books.put(&mut changes);
             self.store_mut()?.commit(&changes)?;
-        } else if !tails.is_empty() {
-            let tails = tails.into_iter().map(|(class, _, bytes)| (class, bytes)).collect();
-            self.store_mut()?.write_tails(tails)?;
+        } else if !chunks.is_empty() {
+            self.store_mut()?.write_journal(chunks)?;
         }
         Ok(Written { plan, set_aside, entries: self.pending.len(), in_database })
     }
 
-    /// Where sinks are is no reason to write the database each second: a crash costs repeats, nothing else.
-    fn cursors_are_due(&self) -> bool {
-        let due = self.cursors_due <= Instant::now() || self.options.purpose == Purpose::Inspect;
-        self.notes.cursors && due
-    }
-
-    /// Packs what is pending into chunks. Those that became full are among the changes. Returns the books with all of
-    /// them, for each class the first chunk that must stay, and the chunks still being filled.
-    #[expect(clippy::type_complexity, reason = "taken apart at once")]
-    fn encode(
-        &mut self,
-        changes: &mut Changes,
-    ) -> (Books, [EntryId; Class::ALL.len()], Vec<(Class, EntryId, Vec<u8>)>) {
-        let mut books = self.books;
-        let mut touched = [false; Class::ALL.len()];
-        let mut stay = self
-            .tails
-            .each_ref()
-            .map(|tail| tail.as_ref().map_or(EntryId(u64::MAX), |tail| tail.chunk.first()));
-        for (entry, _) in &self.pending {
-            let class = entry.fact.class();
-            let n = index(class);
-            let tail = self.tails[n].get_or_insert_with(|| Tail::new(entry));
-            if !tail.chunk.push(entry.id, &entry.fact) {
-                let mut full = std::mem::replace(tail, Tail::new(entry));
-                let bytes = full.bytes(&mut books);
-                changes.put.push((area(class).key(full.chunk.first().0), bytes));
-                if !tail.chunk.push(entry.id, &entry.fact) {
-                    // Refused at the door already: see `check_size`.
-                    error!(id = %entry.id, "an entry does not fit into a chunk and is lost");
-                    continue;
-                }
-            }
-            stay[n] = stay[n].min(tail.chunk.first());
-            touched[n] = true;
-            books.entries += 1;
-        }
-        let mut tails = Vec::new();
-        for class in Class::ALL {
-            let n = index(class);
-            if let Some(tail) = self.tails[n].as_mut().filter(|_| touched[n]) {
-                tails.push((class, tail.chunk.first(), tail.bytes(&mut books)));
-            }
-        }
-        (books, stay, tails)
+    /// Packs what has come in.
+    pub(super) fn pack(&mut self) {
+        let packed = self.packing.entries();
+        self.packing.pack(self.pending.range(packed..).map(|(entry, _)| entry));
     }
 
     fn put_notes(
@@ -204,7 +172,6 @@ impl Writer {
         if all {
             changes.put_number(FORMAT_KEY, FORMAT);
             changes.put_number(AUDIT_FROM_KEY, self.audit_from.0);
-            notes.cursors = true;
             notes.boots =
                 self.timeline.boots().iter().map(|boot| (boot.from, boot.clone())).collect();
             notes.unused.clone_from(&self.state.borrow().unused);
@@ -213,7 +180,7 @@ impl Writer {
             let set_aside = set_aside.unwrap_or(*self.set_aside.borrow());
             changes.put_number(SET_ASIDE_KEY, set_aside.0);
         }
-        if all || notes.lost {
+        if all {
             for (sink, lost) in &self.lost {
                 changes.put_number(&format!("{LOST_PREFIX}{sink}"), *lost);
             }
@@ -233,13 +200,13 @@ impl Writer {
         changes.drop.extend(notes.used_up.iter().map(|first| meta_key(&unused_name(*first))));
         for (from, boot) in &notes.boots {
             match serde_json::to_vec(boot) {
-                Ok(text) => changes.put.push((Area::Boots.key(from.0), text)),
+                Ok(text) => changes.put.push((Area::Boots.key(from.0), text.into())),
                 Err(error) => error!(%error, "the record of a boot cannot be written"),
             }
         }
         changes.drop.extend(notes.forgotten_boots.iter().map(|from| Area::Boots.key(from.0)));
         for (number, bytes) in &notes.letters {
-            changes.put.push((Area::Letters.key(*number), bytes.clone()));
+            changes.put.push((Area::Letters.key(*number), bytes.as_slice().into()));
         }
         changes.drop.extend(notes.settled.iter().map(|number| Area::Letters.key(*number)));
         Ok(())
@@ -250,10 +217,10 @@ impl Writer {
         let Written { plan, set_aside, entries, in_database } = written;
         self.books = plan.books;
         self.audit_from = self.audit_from.max(plan.gone_before);
-        let cursors_written = in_database && self.notes.cursors;
+        let cursors_written = in_database && self.cursors_version > self.cursors_in_database;
         if in_database {
             self.notes = Notes::default();
-            self.cursors_due = Instant::now() + CURSORS_EVERY;
+            self.cursors_in_database = self.cursors_version;
         }
         self.refusal.over();
         if let Some((newest, _)) = self.pending.get(entries.wrapping_sub(1)) {
@@ -274,7 +241,7 @@ impl Writer {
             self.write_cursor_file(set_aside);
         }
         if let Some(set_aside) = set_aside {
-            self.set_aside.send_replace(set_aside);
+            self.give_ids_up_to(set_aside, shared);
         }
         for lost in &plan.lost {
             self.count_loss(lost);
@@ -335,7 +302,6 @@ impl Writer {
         for (sink, count) in by_sink {
             error!(sink, %first, %last, count, ?reason, "entries were dropped before this sink had them");
             *self.lost.entry(sink.clone()).or_default() += count;
-            self.notes.lost = true;
         }
     }
 
@@ -447,20 +413,14 @@ impl Writer {
         kept.set_aside = set_aside.unwrap_or(kept.set_aside);
         self.cursor_file_due = Some(Instant::now() + CURSORS_EVERY);
         let written = self.cursor_file.write(&kept);
-        if let Err(error) = &written {
-            warn!(%error, "the copy of the cursors could not be written, the database has them");
+        self.cursor_file_failed = written.is_err();
+        match &written {
+            Ok(()) => self.cursors_in_file = kept.version,
+            Err(error) => {
+                warn!(%error, "the file of the cursors could not be written, the database takes them");
+            }
         }
         written.is_ok()
-    }
-}
-
-impl Tail {
-    /// The chunk as it is now, counted.
-    fn bytes(&mut self, books: &mut Books) -> Vec<u8> {
-        let bytes = self.chunk.bytes();
-        books.bytes += (bytes.len() - self.stored_len) as u64;
-        self.stored_len = bytes.len();
-        bytes
     }
 }
 
@@ -471,7 +431,7 @@ fn untold_name(first: EntryId) -> String {
 fn put_untold(lost: &Lost, changes: &mut Changes) {
     // A few numbers and names of sinks: it can be written.
     if let Ok(text) = serde_json::to_vec(lost) {
-        changes.put.push((meta_key(&untold_name(lost.first)), text));
+        changes.put.push((meta_key(&untold_name(lost.first)), text.into()));
     }
 }
 

@@ -1,91 +1,22 @@
 //! Reading for sinks and operators.
 
 use std::collections::VecDeque;
-use std::iter::Fuse;
 
 use tracing::error;
 
-use super::{Writer, area};
+use super::{Writer, area, tell_gap};
+use crate::buffer::cursor::Span;
 use crate::buffer::inspect::Piece;
 use crate::buffer::letters::{self, Letter};
-use crate::buffer::store::{Area, Store};
-use crate::buffer::{BufferError, Purpose, record};
-use crate::reading::{Class, Entry, EntryId};
+use crate::buffer::reader::{Chunk, FETCH, Fetched};
+use crate::buffer::store::{Area, Bytes, Store};
+use crate::buffer::{BufferError, Purpose, Shared, record};
+use crate::clock::Clock;
+use crate::reading::{Class, EntryId, GapReason};
 
-/// Parts of chunks that are kept: a few readers that each go on where they stopped.
-const LEFT_OVER_MAX: usize = 4;
-
-/// What the last reads decoded and did not take, the newest last.
-pub(super) type LeftOver = VecDeque<Rest>;
-
-/// The rest of a chunk. It is known by the chunk's bytes: one that has grown since then is another one.
-pub(super) struct Rest {
-    chunk: Box<[u8]>,
-    /// Every entry of the chunk from here on is there.
-    from: EntryId,
-    entries: VecDeque<Entry>,
-}
-
-/// The entries of one class, decoded chunk by chunk as they are needed.
-struct Lane<I, B> {
-    /// Fused: sled would look once more at each question behind its end.
-    chunks: Fuse<I>,
-    /// The chunk that `ready` is of.
-    chunk: Option<B>,
-    ready: VecDeque<Entry>,
-}
-
-impl<I, B> Lane<I, B>
-where
-    I: Iterator<Item = Result<(u64, B), BufferError>>,
-    B: AsRef<[u8]>,
-{
-    fn new(chunks: I) -> Self {
-        Self { chunks: chunks.fuse(), chunk: None, ready: VecDeque::new() }
-    }
-
-    /// The id of the next entry from `from` on.
-    fn peek(
-        &mut self,
-        from: EntryId,
-        left_over: &mut LeftOver,
-    ) -> Result<Option<EntryId>, BufferError> {
-        loop {
-            while self.ready.front().is_some_and(|entry| entry.id < from) {
-                self.ready.pop_front();
-            }
-            if let Some(entry) = self.ready.front() {
-                return Ok(Some(entry.id));
-            }
-            let Some((first, bytes)) = self.chunks.next().transpose()? else { return Ok(None) };
-            let known = |rest: &Rest| rest.from <= from && *rest.chunk == *bytes.as_ref();
-            if let Some(rest) = left_over.iter().rposition(known).and_then(|n| left_over.remove(n))
-            {
-                self.ready = rest.entries;
-                self.chunk = Some(bytes);
-                continue;
-            }
-            match record::decode(bytes.as_ref()) {
-                Ok(entries) => {
-                    self.ready = entries.into();
-                    self.chunk = Some(bytes);
-                }
-                // The next chunk may be whole: one bad spot must not hold up all that follows.
-                Err(error) => {
-                    error!(chunk = first, %error, "a stored chunk cannot be read, its entries are skipped");
-                }
-            }
-        }
-    }
-
-    /// Keeps what is left of the last chunk for whoever reads on from `from`.
-    fn keep(self, from: EntryId, left_over: &mut LeftOver) {
-        let Some(chunk) = self.chunk.filter(|_| !self.ready.is_empty()) else { return };
-        if left_over.len() == LEFT_OVER_MAX {
-            left_over.pop_front();
-        }
-        left_over.push_back(Rest { chunk: chunk.as_ref().into(), from, entries: self.ready });
-    }
+/// Whether this is the chunk that begins at `first`.
+fn is_at(chunk: &Result<(u64, Bytes), BufferError>, first: EntryId) -> bool {
+    matches!(chunk, Ok((number, _)) if *number == first.0)
 }
 
 impl Writer {
@@ -114,30 +45,61 @@ impl Writer {
         self.store.as_mut().ok_or(BufferError::Closed)
     }
 
-    pub(super) fn read(
-        &mut self,
-        from: EntryId,
-        end: EntryId,
-        max: usize,
-    ) -> Result<Vec<Entry>, BufferError> {
+    /// The next chunks from `from` on, of all classes.
+    pub(super) fn fetch(&self, from: EntryId) -> Result<Fetched, BufferError> {
         let store = self.store()?;
         let mut lanes = Vec::with_capacity(Class::ALL.len());
         for class in Class::ALL {
-            lanes.push(Lane::new(store.chunks(class, from)?));
+            // Fused: sled would look once more at each question behind its end.
+            let mut chunks = store.chunks(class, from)?.fuse();
+            let next = chunks.next().transpose()?;
+            lanes.push((class, next, chunks));
         }
-        let mut entries = Vec::new();
-        while entries.len() < max {
-            let mut nearest: Option<(EntryId, usize)> = None;
-            for (n, lane) in lanes.iter_mut().enumerate() {
-                let next = lane.peek(from, &mut self.left_over)?.map(|id| (id, n));
-                nearest = [nearest, next].into_iter().flatten().min();
+        let (committed, generation) = {
+            let state = self.state.borrow();
+            (state.committed, state.generation)
+        };
+        let mut fetched =
+            Fetched { chunks: VecDeque::new(), until: committed, more: false, generation };
+        loop {
+            let waiting = lanes.iter_mut().filter(|(_, next, _)| next.is_some());
+            let nearest = waiting.min_by_key(|(_, next, _)| next.as_ref().map(|(first, _)| *first));
+            let Some((class, next, chunks)) = nearest else { break };
+            let Some((first, bytes)) = next.take() else { break };
+            let first = EntryId(first);
+            // What may hold `from` is wanted in any case.
+            if fetched.chunks.len() >= FETCH && first > from {
+                (fetched.until, fetched.more) = (first, true);
+                break;
             }
-            let Some((_, n)) = nearest.filter(|(id, _)| *id < end) else { break };
-            entries.extend(lanes[n].ready.pop_front());
+            fetched.chunks.push_back(Chunk { class: *class, first, bytes });
+            *next = chunks.next().transpose()?;
         }
-        let next = entries.last().map_or(from, |entry| entry.id.plus(1));
-        lanes.into_iter().for_each(|lane| lane.keep(next, &mut self.left_over));
-        Ok(entries)
+        Ok(fetched)
+    }
+
+    /// Tells once of a chunk that the database gives and nobody can read.
+    pub(super) fn tell_unreadable(
+        &mut self,
+        class: Class,
+        first: EntryId,
+        shared: &Shared,
+        clock: &Clock,
+    ) {
+        let Ok(store) = self.store() else { return };
+        let mut chunks = store.area(area(class), first.0);
+        let Some(Ok((_, bytes))) = chunks.next().filter(|chunk| is_at(chunk, first)) else {
+            return;
+        };
+        if record::decode(&bytes).is_ok() || !self.unreadable.insert((class, first)) {
+            return;
+        }
+        let (end, count) = match (record::header(&bytes), chunks.next()) {
+            (Ok(header), _) => (header.last.plus(1), Some(header.count.into())),
+            (Err(_), Some(Ok((next, _)))) => (EntryId(next), None),
+            (Err(_), _) => (self.end, None),
+        };
+        tell_gap(Span::new(first, end), count, GapReason::Damaged, shared, clock);
     }
 
     pub(super) fn check(&self, class: Class, from: EntryId) -> Result<Piece, BufferError> {

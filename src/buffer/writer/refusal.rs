@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info};
 
+use super::packing::Packing;
 use super::{Writer, area};
 use crate::backoff::Backoff;
 use crate::buffer::cursor::Span;
 use crate::buffer::error::Remedy;
+use crate::buffer::journal::index;
 use crate::buffer::ladder::{self, Opened};
 use crate::buffer::letters;
 use crate::buffer::retention::Lost;
 use crate::buffer::salvage::Found;
 use crate::buffer::store::Changes;
-use crate::buffer::tail::index;
 use crate::buffer::{BufferError, ROOM, Room, Shared, record, reserve};
 use crate::reading::{Class, EntryId, GapReason};
 
@@ -79,7 +80,7 @@ impl Writer {
     /// The disk refuses: the database is closed, and opened again after a while. What waits stays in memory.
     pub(super) fn refused(&mut self, error: &BufferError) {
         self.store = None;
-        self.tails = [None, None];
+        self.packing = Packing::default();
         let refusal = &mut self.refusal;
         refusal.remedy = error.remedy();
         if refusal.remedy == Remedy::MakeSpace {
@@ -158,7 +159,7 @@ impl Writer {
     fn adopt(&mut self, opened: Opened, shared: &Arc<Shared>) {
         let Opened { store, mut contents } = opened;
         self.books = contents.books;
-        self.tails = [None, None];
+        self.packing = Packing::default();
         self.notes.everything = true;
         self.next_letter = self.next_letter.max(contents.next_letter);
         self.letter_bytes = contents.letter_bytes;
@@ -179,7 +180,13 @@ impl Writer {
             !stored
         });
         self.store = Some(store);
+        self.look_anew();
         self.begin_salvage(shared);
+    }
+
+    /// What readers hold in hand may have holes that are filled now.
+    fn look_anew(&self) {
+        self.state.send_modify(|state| state.generation += 1);
     }
 
     pub(super) fn rotate_if_bloated(&mut self, shared: &Arc<Shared>) {
@@ -248,7 +255,7 @@ impl Writer {
                     oldest = oldest.min(first);
                 }
                 writer.note_time(first, &header.at);
-                changes.put.push((area(class).key(first.0), bytes));
+                changes.put.push((area(class).key(first.0), bytes.into()));
             }
             books.put(&mut changes);
             writer.store_mut()?.commit(&changes)?;
@@ -258,6 +265,7 @@ impl Writer {
                 state.entries = books.entries;
                 state.bytes = books.bytes;
             });
+            writer.look_anew();
             Ok(())
         })
     }
