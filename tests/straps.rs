@@ -70,7 +70,7 @@ async fn run(rules: Rules, settings: Settings) -> Vec<Entry> {
 
 #[tokio::test(start_paused = true)]
 async fn straps_that_drop_out_are_read_again_by_themselves() {
-    let settings = Settings { straps: STRAPS, seed: 3, mishaps: true };
+    let settings = Settings { straps: STRAPS, seed: 3, mishaps: true, speed: 1 };
     let entries = run(rules(), settings).await;
     let mut connected: BTreeMap<StrapId, u32> = BTreeMap::new();
     let mut lost: BTreeMap<StrapId, u32> = BTreeMap::new();
@@ -104,7 +104,7 @@ async fn straps_that_drop_out_are_read_again_by_themselves() {
 
 #[tokio::test(start_paused = true)]
 async fn links_are_shared_out_and_ignored_straps_are_left_alone() {
-    let settings = Settings { straps: STRAPS, seed: 3, mishaps: false };
+    let settings = Settings { straps: STRAPS, seed: 3, mishaps: false, speed: 1 };
     let ids = simulate::strap_ids(settings);
     let ignored = ids[0].clone();
     let wanted: BTreeSet<StrapId> = ids[..5].iter().cloned().collect();

@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     log::start("warn");
     let folder = Folder::new()?;
     let settings =
-        simulate::Settings { straps: args.straps.into(), seed: args.seed, mishaps: true };
+        simulate::Settings { straps: args.straps.into(), seed: args.seed, mishaps: true, speed: 1 };
     let readings = folder.0.join("readings.ndjson");
     let mut config = Config { data_dir: Some(folder.0.clone()), ..Config::default() };
     config.gateway.label = Some("Pulsegate demo".to_owned());

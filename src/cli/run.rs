@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// Another seed, other virtual straps
     #[arg(long, default_value_t = 1, requires = "simulate")]
     seed: u64,
+    /// Virtual straps send so many times as fast as real ones
+    #[arg(long, default_value_t = 1, requires = "simulate", value_parser = clap::value_parser!(u32).range(1..=100))]
+    speed: u32,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -33,6 +36,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             straps: straps.into(),
             seed: args.seed,
             mishaps: true,
+            speed: args.speed,
         }),
     };
     gateway::run(config, source, |ready| {

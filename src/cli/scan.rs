@@ -54,7 +54,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let found = match args.simulate {
         Some(straps) => {
-            let settings = simulate::Settings { straps: straps.into(), seed: 1, mishaps: false };
+            let settings =
+                simulate::Settings { straps: straps.into(), seed: 1, mishaps: false, speed: 1 };
             listen(simulate::start(settings, clock, stop.clone()), args.seconds, &stop).await?
         }
         None => {

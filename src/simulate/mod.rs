@@ -42,6 +42,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whether they drop out and lose contact now and then.
     pub mishaps: bool,
+    /// How many times as fast they live: a strap sends so many notifications a second. To see what a box can take.
+    pub speed: u32,
 }
 
 /// The radio.
@@ -169,7 +171,8 @@ async fn drive(
                     let (hang_up, hung_up) = oneshot::channel();
                     let connection = Connection { info: info(&strap), events, hang_up };
                     let clock = clock.clone();
-                    links.spawn(async move { (address, carry(strap, clock, sender, hung_up).await) });
+                    let every = NOTIFY_EVERY / settings.speed.max(1);
+                    links.spawn(async move { (address, carry(strap, clock, every, sender, hung_up).await) });
                     let _ = reply.send(Ok(connection));
                 }
             },
@@ -196,14 +199,15 @@ fn info(strap: &Strap) -> StrapInfo {
     }
 }
 
-/// Carries a link: a notification a second, until one side hangs up.
+/// Carries a link: a notification for each second that its wearer lives, until one side hangs up.
 async fn carry(
     mut strap: Strap,
     clock: Clock,
+    every: Duration,
     events: mpsc::Sender<LinkEvent>,
     mut hung_up: oneshot::Receiver<()>,
 ) -> Strap {
-    let mut second = interval(NOTIFY_EVERY);
+    let mut second = interval(every);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut contact_lost_for = 0u32;
     let mut told_battery = None;
@@ -264,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_straps_and_each_its_own_id() {
-        let settings = Settings { straps: STRAPS_MAX, seed: 7, mishaps: true };
+        let settings = Settings { straps: STRAPS_MAX, seed: 7, mishaps: true, speed: 1 };
         let ids = strap_ids(settings);
         assert_eq!(ids, strap_ids(settings));
         assert!(ids.iter().all(|id| polar_name::check_digit(id) == CheckDigit::Fits));

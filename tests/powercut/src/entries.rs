@@ -58,6 +58,15 @@ impl Entries {
         self.by_id.keys().copied()
     }
 
+    pub(crate) fn is_event(&self, id: u64) -> bool {
+        self.get(id).is_some_and(|entry| entry.contains("\"event\":"))
+    }
+
+    /// Ids of what straps have measured.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = u64> {
+        self.ids().filter(|id| !self.is_event(*id))
+    }
+
     /// Whether the stream tells that this id holds nothing.
     pub(crate) fn told_missing(&self, id: u64) -> bool {
         self.gaps.iter().any(|gap| gap.ids.contains(&id))

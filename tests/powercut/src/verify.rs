@@ -130,9 +130,12 @@ impl Promises {
     pub(crate) fn check(&self, due: &Due, found: &Found) -> Faults {
         let Found { delivered, stored_later, .. } = found;
         let stored = found.stored.as_ref().unwrap_or(stored_later);
+        // What the sink had taken may make room without a word: the oldest readings, and nothing behind them.
+        let oldest = stored_later.readings().next().unwrap_or_default();
         let is_there = |id: &u64| {
             let dropped = stored.told_dropped(*id) || stored_later.told_dropped(*id);
-            dropped || (stored.get(*id).is_some() && stored_later.get(*id).is_some())
+            let made_room = *id < oldest && due.delivered.contains(id);
+            dropped || made_room || (stored.get(*id).is_some() && stored_later.get(*id).is_some())
         };
         let mut faults = Faults {
             lost: due.acknowledged.iter().filter(|id| !is_there(id)).copied().collect(),
@@ -153,13 +156,12 @@ impl Promises {
         let old = stored.ids().filter(|id| upto.is_none_or(|upto| *id <= upto));
         // A sink that is new begins with the oldest reading; events before that are not for it.
         let begins = self.reference.ids().next().unwrap_or_default();
-        let is_event = |id: &u64| stored.get(*id).is_some_and(|entry| entry.contains("\"event\":"));
-        let old = old.filter(|id| *id >= begins || !is_event(id));
+        let old = old.filter(|id| *id >= begins || !stored.is_event(*id));
         let waiting = old.filter(|id| !due.delivered.contains(id));
         faults.passed_over.extend(waiting.filter(|id| delivered.get(*id).is_none()));
-        if let (Some(first), Some(last)) = (stored_later.ids().next(), stored_later.ids().last()) {
+        if let Some(last) = stored_later.ids().last() {
             faults.untold.extend(
-                (first..=last).filter(|id| {
+                (oldest..=last).filter(|id| {
                     stored_later.get(*id).is_none() && !stored_later.told_missing(*id)
                 }),
             );
