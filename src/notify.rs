@@ -26,20 +26,29 @@ pub fn stopping() {
     tell(NotifyState::Stopping);
 }
 
-/// Says that we are alive for as long as the buffer answers, if the service manager wants to know.
+/// Says that we are alive for as long as the buffer answers or works, if the service manager wants to know.
 pub async fn watchdog(buffer: Buffer) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
     let mut tick = interval(limit / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pieces_done = buffer.pieces_done();
     loop {
         tick.tick().await;
-        match timeout(ANSWER_LIMIT, buffer.responds()).await {
-            Ok(Ok(())) => tell(NotifyState::Watchdog),
-            _ => error!("the buffer does not answer; the service manager will restart the daemon"),
+        if is_alive(&buffer, &mut pieces_done).await {
+            tell(NotifyState::Watchdog);
+        } else {
+            error!("the buffer does not answer; the service manager will restart the daemon");
         }
     }
+}
+
+/// Whether the buffer answers, or gets on with long work.
+async fn is_alive(buffer: &Buffer, pieces_done: &mut u64) -> bool {
+    let answers = matches!(timeout(ANSWER_LIMIT, buffer.responds()).await, Ok(Ok(())));
+    let before = std::mem::replace(pieces_done, buffer.pieces_done());
+    answers || before < *pieces_done
 }
 
 fn tell(state: NotifyState<'_>) {

@@ -407,6 +407,20 @@ async fn a_rotation_that_was_cut_short_anywhere_leaves_one_whole_database() {
 }
 
 #[tokio::test]
+async fn copying_a_large_database_shows_that_it_gets_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (buffer, keeper) = open(folder.path(), ROOMY).unwrap();
+    // Two megabytes and more.
+    for from in (0..300_000).step_by(10_000) {
+        append_all(&buffer, (from..from + 10_000).map(|n| reading(1, n))).await;
+    }
+    let before = buffer.pieces_done();
+    within(buffer.rotate()).await.unwrap();
+    assert!(buffer.pieces_done() >= before + 2, "{}", buffer.pieces_done() - before);
+    close(&buffer, keeper).await;
+}
+
+#[tokio::test]
 async fn refused_entries_are_kept_apart_and_come_again_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (buffer, keeper) = open(folder.path(), ROOMY).unwrap();

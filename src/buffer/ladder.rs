@@ -199,8 +199,12 @@ fn open_with_limit(path: &Path, expected: Expected) -> Result<Opened, BufferErro
 
 /// Copies everything into a new database and puts that in the old one's place. The caller has closed the old one.
 ///
-/// What cannot be read of the old one is carved out later, like what is in quarantine.
-pub(super) fn rewrite(data_dir: &Path, known: Known) -> Result<Opened, BufferError> {
+/// What cannot be read of the old one is carved out later, like what is in quarantine. `alive` is called every so often.
+pub(super) fn rewrite(
+    data_dir: &Path,
+    known: Known,
+    alive: impl Fn(),
+) -> Result<Opened, BufferError> {
     let old = open(data_dir, known)?;
     let end = old.contents.end.unwrap_or_default();
     let (path, new) = (database(data_dir), data_dir.join(NEW));
@@ -208,7 +212,7 @@ pub(super) fn rewrite(data_dir: &Path, known: Known) -> Result<Opened, BufferErr
     // What only the journal had is in the new database, and counted there.
     let mut books = Changes::default();
     old.contents.books.put(&mut books);
-    let copied = Store::open(&new).and_then(|mut new| old.store.copy_into(&mut new, books));
+    let copied = Store::open(&new).and_then(|mut new| old.store.copy_into(&mut new, books, alive));
     drop(old);
     match copied {
         Ok(()) => {

@@ -40,6 +40,7 @@ mod varint;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -179,6 +180,8 @@ pub struct Buffer {
 struct Shared {
     room: Semaphore,
     queue: Mutex<Queue>,
+    /// Pieces of long work that the thread has done, when it cannot answer in between.
+    pieces: AtomicU64,
 }
 
 struct Queue {
@@ -274,7 +277,8 @@ impl Buffer {
             closed: false,
         };
         let queue = Mutex::new(queue);
-        let shared = Arc::new(Shared { room: Semaphore::new(ROOM), queue });
+        let shared =
+            Arc::new(Shared { room: Semaphore::new(ROOM), queue, pieces: AtomicU64::new(0) });
         let (state, set_aside, timeline) = opened.watch();
         let unclean = opened.unclean_gap();
         opened.begin(&shared, clock)?;
@@ -385,6 +389,11 @@ impl Buffer {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Ping { reply })?;
         answer.await.map_err(|_| BufferError::Closed)
+    }
+
+    /// Counts up while the thread is at work on something so long that it does not answer: copying a database.
+    pub fn pieces_done(&self) -> u64 {
+        self.shared.pieces.load(Ordering::Relaxed)
     }
 
     /// Notes that a sink has taken these places, but for what its far side refused for good, which becomes dead letters.

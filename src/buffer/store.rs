@@ -275,8 +275,14 @@ impl Store {
         self.tree.get(Area::Chunks(class).key(first.0)).map_err(store("reading"))
     }
 
-    /// Everything, into another database that is empty; `last` is what to write after it.
-    pub(super) fn copy_into(&self, other: &mut Self, last: Changes) -> Result<(), BufferError> {
+    /// Everything, into another database that is empty; `last` is what to write after it. `alive` is called after each
+    /// piece: it may take minutes.
+    pub(super) fn copy_into(
+        &self,
+        other: &mut Self,
+        last: Changes,
+        alive: impl Fn(),
+    ) -> Result<(), BufferError> {
         let mut changes = Changes::default();
         let mut bytes = 0;
         for pair in self.tree.iter() {
@@ -286,6 +292,7 @@ impl Store {
             if bytes >= COPY_BYTES {
                 other.commit(&std::mem::take(&mut changes))?;
                 bytes = 0;
+                alive();
             }
         }
         changes.put.extend(self.all_held());

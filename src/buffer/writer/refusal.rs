@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info};
@@ -138,7 +139,10 @@ impl Writer {
     /// Copies everything into a new database.
     pub(super) fn rewrite(&mut self, shared: &Arc<Shared>) -> bool {
         self.store = None;
-        let opened = ladder::rewrite(&self.options.data_dir, self.known());
+        let alive = || {
+            shared.pieces.fetch_add(1, Ordering::Relaxed);
+        };
+        let opened = ladder::rewrite(&self.options.data_dir, self.known(), alive);
         self.go_on_with(opened, shared)
     }
 
