@@ -4,9 +4,9 @@
 //!
 //! - [`cli`], [`gateway`], [`config`]: from the command line to everything running, and back in order.
 //! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
-//! - [`reading`], [`intake`]: the facts, and the one door in.
+//! - [`reading`], [`activity`], [`intake`]: the facts, and the one door in.
 //! - [`timeline`], [`timekeeper`]: when each boot was, and who notes it.
-//! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up.
+//! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up. [`fit`]: files into activities.
 //! - [`buffer`]: one durable log, one cursor per sink. [`inspect`]: what operators ask of it.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`session`]: what heart rate means for the person.
@@ -23,6 +23,7 @@ pub mod log;
 pub mod notify;
 pub mod secret;
 
+pub mod activity;
 pub mod intake;
 pub mod reading;
 
@@ -30,6 +31,7 @@ pub mod timekeeper;
 pub mod timeline;
 
 pub mod ble;
+pub mod fit;
 pub mod sensor;
 pub mod simulate;
 
