@@ -8,6 +8,18 @@
 //! A damaged file is not a failure: what stands before the damage is kept, and [`Quality`] says so. Nothing here knows
 //! where files come from or where activities go.
 
+mod crc;
+mod decode;
+mod heart;
+mod input;
+mod read;
+mod scan;
+mod stream;
+mod summary;
+mod table;
+
+pub use read::read;
+
 use serde::Serialize;
 
 use crate::activity::{Activity, Counts, Quality};
@@ -83,6 +95,55 @@ pub enum FileKind {
     Other(u8),
     /// Nothing at all.
     Empty,
+}
+
+impl FileKind {
+    /// The kind of a number in `file_id.type`.
+    pub(crate) fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Device,
+            2 => Self::Settings,
+            3 => Self::Sport,
+            4 => Self::Activity,
+            5 => Self::Workout,
+            6 => Self::Course,
+            7 => Self::Schedules,
+            9 => Self::Weight,
+            10 => Self::Totals,
+            11 => Self::Goals,
+            14 => Self::BloodPressure,
+            15 | 28 | 32 => Self::Monitoring,
+            20 => Self::ActivitySummary,
+            34 | 35 => Self::Segment,
+            49 => Self::Sleep,
+            number => Self::Other(number),
+        }
+    }
+
+    /// What it is, in words.
+    pub fn in_words(self) -> String {
+        let words = match self {
+            Self::Activity => "an activity",
+            Self::Device => "a description of a device",
+            Self::Settings => "settings of a device",
+            Self::Sport => "settings of a sport",
+            Self::Workout => "a workout to do",
+            Self::Course => "a course to follow",
+            Self::Schedules => "a schedule of workouts",
+            Self::Weight => "weights",
+            Self::Totals => "totals of a device",
+            Self::Goals => "goals",
+            Self::BloodPressure => "blood pressures",
+            Self::Monitoring => "the monitoring of a day",
+            Self::ActivitySummary => "a summary of activities",
+            Self::Sleep => "a night's sleep",
+            Self::Segment => "a segment to race on",
+            Self::Other(0xFF) => "a file that does not say what it is",
+            Self::Other(number) => return format!("a file of type {number}"),
+            Self::Empty => "a file without a message",
+        };
+        words.to_owned()
+    }
 }
 
 /// What one file holds.

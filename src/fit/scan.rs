@@ -1,0 +1,586 @@
+//! The structure of a FIT file: segments, definitions, messages, checksums, and where it breaks off.
+//!
+//! A [`Scan`] walks a file of any size through a small window and gives out one message after the other, each with its
+//! definition. It looks at no value but the time stamp, believes no size it has not checked, and never fails on what the
+//! bytes are: whatever is wrong is kept in [`Findings`], the walk goes on where it can and ends where it must. Only a
+//! broken limit and a disk that fails are errors.
+
+use std::fmt;
+use std::io::{self, Read, Seek};
+
+use super::Limits;
+use super::crc;
+use super::input::Input;
+use super::table::{self, TIMESTAMP};
+use crate::activity::Checksum;
+
+/// A field as a definition has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldDefinition {
+    /// Number of the field in its message.
+    pub number: u8,
+    /// Bytes.
+    pub size: u8,
+    /// Base type as written.
+    pub base_type: u8,
+}
+
+/// A developer field as a definition has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeveloperField {
+    /// Number of the field among the developer's.
+    pub number: u8,
+    /// Bytes.
+    pub size: u8,
+    /// Which developer.
+    pub developer: u8,
+}
+
+/// What the messages of one local number are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Which definition of the file this is, from 1.
+    pub serial: u64,
+    /// Number of the message in the profile.
+    pub message: u16,
+    /// Byte order of what follows.
+    pub big_endian: bool,
+    /// Fields, in order.
+    pub fields: Vec<FieldDefinition>,
+    /// Developer fields, in order, behind the others.
+    pub developer_fields: Vec<DeveloperField>,
+    /// Bytes of a message without its header byte.
+    pub size: usize,
+    /// Where in a message its time stamp stands, if it has one of four bytes.
+    timestamp_at: Option<usize>,
+}
+
+/// One message.
+pub struct Frame<'a> {
+    /// Its local number, 0 to 15.
+    pub local: u8,
+    /// What it is made of.
+    pub definition: &'a Definition,
+    /// The low five bits of its time, if it has a compressed header.
+    pub time_offset: Option<u8>,
+    /// Its fields.
+    pub bytes: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// Its time stamp in seconds since 1989-12-31T00:00:00Z, if it has a plain one.
+    pub fn timestamp(&self) -> Option<u32> {
+        let at = self.definition.timestamp_at?;
+        let bytes = self.bytes.get(at..at + 4)?.try_into().ok()?;
+        let time = if self.definition.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        };
+        (time != u32::MAX).then_some(time)
+    }
+}
+
+/// The time of the latest message, for compressed headers, which carry its low five bits only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times(u32);
+
+impl Times {
+    /// The time of a message, in seconds since 1989-12-31T00:00:00Z.
+    pub fn of(&mut self, frame: &Frame<'_>) -> Option<u32> {
+        let time = match frame.time_offset {
+            None => frame.timestamp()?,
+            Some(offset) => {
+                let ahead = (u32::from(offset).wrapping_sub(self.0)) & 0x1F;
+                self.0.wrapping_add(ahead)
+            }
+        };
+        self.0 = time;
+        Some(time)
+    }
+}
+
+/// What a walk comes by.
+pub enum Event<'a> {
+    /// A segment begins: definitions and developer fields of the one before no longer count.
+    Segment,
+    /// A message.
+    Message(Frame<'a>),
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The file is empty.
+    Empty,
+    /// It does not begin with a FIT header.
+    NotFit,
+    /// It ends inside its header.
+    HeaderCut,
+    /// The header says of itself that it has this size, and the messages begin elsewhere.
+    HeaderSize(u8),
+    /// The checksum of the header is not what it must be.
+    HeaderChecksum,
+    /// The header says that there are this many bytes of messages, and there are not.
+    DataSize(u32),
+    /// The file ends before its messages do.
+    Cut,
+    /// The file ends before its checksum.
+    ChecksumCut,
+    /// The checksum is not what it must be.
+    Checksum,
+    /// A message of a local number that no definition stands for.
+    Undefined(u8),
+    /// What follows the last segment is no segment.
+    Trailing,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the file is empty"),
+            Self::NotFit => f.write_str("this is no FIT file: `.FIT` does not stand in its header"),
+            Self::HeaderCut => f.write_str("the file ends inside its header"),
+            Self::HeaderSize(size) => write!(f, "the header claims a size of {size} bytes"),
+            Self::HeaderChecksum => f.write_str("the checksum of the header is wrong"),
+            Self::DataSize(size) => {
+                write!(f, "the header claims {size} bytes of messages, which is not so")
+            }
+            Self::Cut => f.write_str("the file is cut off"),
+            Self::ChecksumCut => f.write_str("the file is cut off before its checksum"),
+            Self::Checksum => f.write_str("the checksum is wrong: the file was changed"),
+            Self::Undefined(local) => {
+                write!(f, "a message of type {local} follows that was never defined")
+            }
+            Self::Trailing => f.write_str("what follows the last segment is not FIT"),
+        }
+    }
+}
+
+/// What a walk found out.
+#[derive(Debug, Clone, Default)]
+pub struct Findings {
+    /// The first fault and where it is, in bytes from the beginning of the file.
+    pub fault: Option<(Fault, u64)>,
+    /// The first place where messages could not be read on.
+    pub broken_at: Option<u64>,
+    /// The worst checksum of the segments; `None` before the first ended.
+    pub checksum: Option<Checksum>,
+    /// Messages, definitions included.
+    pub messages: u64,
+    /// Definitions.
+    pub definitions: u64,
+    /// Segments.
+    pub segments: u32,
+}
+
+impl Findings {
+    fn note(&mut self, fault: Fault, at: u64) {
+        self.fault.get_or_insert((fault, at));
+    }
+
+    fn broken(&mut self, fault: Fault, at: u64) {
+        self.note(fault, at);
+        self.broken_at.get_or_insert(at);
+    }
+
+    fn sum(&mut self, checksum: Checksum) {
+        let badness = |checksum| match checksum {
+            Checksum::Good => 0,
+            Checksum::Absent => 1,
+            Checksum::Bad => 2,
+        };
+        let before = self.checksum.unwrap_or(Checksum::Good);
+        let worst = if badness(checksum) > badness(before) { checksum } else { before };
+        self.checksum = Some(worst);
+    }
+}
+
+/// Why a walk was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The file holds more than is allowed.
+    #[error("the file holds more than {limit} {what}, which is the limit")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        limit: u64,
+    },
+    /// The disk.
+    #[error("the file cannot be read")]
+    Io(#[from] io::Error),
+}
+
+enum Place {
+    /// A segment may begin here.
+    Between,
+    /// Inside a segment.
+    Inside(Segment),
+    /// Nothing follows.
+    End,
+}
+
+#[derive(Clone, Copy)]
+struct Segment {
+    /// Where its messages end and its checksum stands; `None` if its header is not to be believed.
+    end: Option<u64>,
+    claimed: u32,
+    crc: u16,
+}
+
+/// A walk over a file.
+pub struct Scan<'l, R> {
+    input: Input<R>,
+    limits: &'l Limits,
+    place: Place,
+    definitions: [Option<Definition>; 16],
+    /// Bytes of the message given out last.
+    given: usize,
+    findings: Findings,
+}
+
+const CHECKSUM_SIZE: u64 = 2;
+const HEADER_MIN: usize = 12;
+const HEADER: usize = 14;
+
+impl<'l, R: Read + Seek> Scan<'l, R> {
+    /// Stands before the first segment.
+    pub fn new(reader: R, limits: &'l Limits) -> Result<Self, ScanError> {
+        let input = Input::new(reader)?;
+        if input.length() > limits.bytes {
+            return Err(ScanError::Limit { what: "bytes", limit: limits.bytes });
+        }
+        Ok(Self {
+            input,
+            limits,
+            place: Place::Between,
+            definitions: Default::default(),
+            given: 0,
+            findings: Findings::default(),
+        })
+    }
+
+    /// Back to the beginning, for another pass.
+    pub fn rewind(&mut self) -> Result<(), ScanError> {
+        self.input.rewind()?;
+        self.place = Place::Between;
+        self.definitions = Default::default();
+        self.given = 0;
+        self.findings = Findings::default();
+        Ok(())
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// The next segment or message; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Event<'_>>, ScanError> {
+        self.input.advance(std::mem::take(&mut self.given));
+        loop {
+            match self.place {
+                Place::End => return Ok(None),
+                Place::Between => {
+                    self.place = self.begin()?;
+                    if matches!(self.place, Place::Inside(_)) {
+                        return Ok(Some(Event::Segment));
+                    }
+                }
+                Place::Inside(segment) => {
+                    if let Some((local, time_offset)) = self.message(segment)? {
+                        let definition = self.definitions[usize::from(local)]
+                            .as_ref()
+                            .expect("a message is given out if it is defined");
+                        let bytes = &self.input.peeked(self.given)[1..];
+                        let frame = Frame { local, definition, time_offset, bytes };
+                        return Ok(Some(Event::Message(frame)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the header of a segment.
+    fn begin(&mut self) -> Result<Place, ScanError> {
+        let at = self.input.position();
+        let first = self.findings.segments == 0;
+        if self.input.left() == 0 {
+            if first {
+                self.findings.broken(Fault::Empty, at);
+            }
+            return Ok(Place::End);
+        }
+        let ahead = self.input.peek(255 + 3)?;
+        let header = match Header::read(ahead) {
+            Ok(header) => header,
+            Err(fault) => {
+                self.findings.broken(if first { fault } else { Fault::Trailing }, at);
+                return Ok(Place::End);
+            }
+        };
+        self.findings.segments += 1;
+        if self.findings.segments > self.limits.segments {
+            let limit = u64::from(self.limits.segments);
+            return Err(ScanError::Limit { what: "segments", limit });
+        }
+        if let Some(fault) = header.fault {
+            self.findings.note(fault, at);
+        }
+        let size = header.size;
+        let end = (header.data_size > 0)
+            .then_some(at + size as u64 + u64::from(header.data_size))
+            .filter(|end| *end <= self.input.length());
+        self.definitions = Default::default();
+        self.input.advance(size);
+        let mut segment = Segment { end, claimed: header.data_size, crc: header.crc };
+        if header.data_size == 0 && self.closes_here()? {
+            segment.end = Some(self.input.position());
+        }
+        Ok(Place::Inside(segment))
+    }
+
+    /// Whether a checksum could stand here: the file or the segment ends behind it.
+    fn closes_here(&mut self) -> Result<bool, ScanError> {
+        let behind = self.input.peek(CHECKSUM_SIZE as usize + HEADER)?;
+        let next = behind.get(CHECKSUM_SIZE as usize..).unwrap_or(&[]);
+        Ok(next.is_empty() || next.get(8..12) == Some(b".FIT"))
+    }
+
+    /// Reads definitions up to the next message, and gives its local number and the low bits of its time; `None` if
+    /// the segment ends.
+    fn message(&mut self, mut segment: Segment) -> Result<Option<(u8, Option<u8>)>, ScanError> {
+        loop {
+            let at = self.input.position();
+            if self.ends_here(&mut segment)? {
+                self.finish(segment)?;
+                return Ok(None);
+            }
+            let Some(&[header]) = self.input.peek(1)?.first_chunk() else {
+                return self.cut(Fault::Cut, at);
+            };
+            self.findings.messages += 1;
+            if self.findings.messages > self.limits.messages {
+                return Err(ScanError::Limit { what: "messages", limit: self.limits.messages });
+            }
+            let (local, time_offset) = match header {
+                0x80.. => ((header >> 5) & 0x3, Some(header & 0x1F)),
+                0x40..0x80 => {
+                    let length = self.definition(header)?;
+                    if !self.whole(&mut segment, length)? {
+                        return self.cut(Fault::Cut, at);
+                    }
+                    self.define(header, length)?;
+                    self.consume(&mut segment, length);
+                    continue;
+                }
+                _ => (header & 0xF, None),
+            };
+            let Some(definition) = &self.definitions[usize::from(local)] else {
+                return self.resume(segment, local);
+            };
+            let length = 1 + definition.size;
+            if !self.whole(&mut segment, length)? {
+                return self.cut(Fault::Cut, at);
+            }
+            segment.crc = crc::update(segment.crc, self.input.peeked(length));
+            self.given = length;
+            self.place = Place::Inside(segment);
+            return Ok(Some((local, time_offset)));
+        }
+    }
+
+    /// Whether the messages of a segment end here.
+    fn ends_here(&mut self, segment: &mut Segment) -> Result<bool, ScanError> {
+        match segment.end {
+            Some(end) => Ok(self.input.position() >= end),
+            // The header was wrong; what the file ends with tells whether this is its checksum.
+            None if self.input.left() != CHECKSUM_SIZE => Ok(false),
+            None => Ok(self.input.peek(CHECKSUM_SIZE as usize)? == segment.crc.to_le_bytes()),
+        }
+    }
+
+    /// Whether `length` bytes of a message are all there. A message that reaches over the end that the header claims,
+    /// when nothing ends there, shows that the claim is wrong: then the file's end counts.
+    fn whole(&mut self, segment: &mut Segment, length: usize) -> Result<bool, ScanError> {
+        if let Some(end) = segment.end
+            && self.input.position() + length as u64 > end
+        {
+            let ahead = (end - self.input.position()) as usize;
+            let behind = self.input.peek(ahead + CHECKSUM_SIZE as usize + HEADER)?;
+            let next = behind.get(ahead + CHECKSUM_SIZE as usize..).unwrap_or(&[]);
+            if next.is_empty() || next.get(8..12) == Some(b".FIT") {
+                return Ok(false);
+            }
+            segment.end = None;
+        }
+        Ok(self.input.peek(length)?.len() == length)
+    }
+
+    fn consume(&mut self, segment: &mut Segment, length: usize) {
+        segment.crc = crc::update(segment.crc, self.input.peeked(length));
+        self.input.advance(length);
+    }
+
+    /// The messages break off; perhaps another segment follows.
+    fn cut<T>(&mut self, fault: Fault, at: u64) -> Result<Option<T>, ScanError> {
+        self.findings.broken(fault, at);
+        self.findings.sum(Checksum::Absent);
+        self.place = match self.place {
+            Place::Inside(Segment { end: Some(end), .. })
+                if end + CHECKSUM_SIZE < self.input.length() =>
+            {
+                self.input.skip_to(end + CHECKSUM_SIZE)?;
+                Place::Between
+            }
+            _ => Place::End,
+        };
+        Ok(None)
+    }
+
+    /// Without a definition nobody knows how long a message is: the rest of the segment is lost, not of the file.
+    fn resume<T>(&mut self, segment: Segment, local: u8) -> Result<Option<T>, ScanError> {
+        self.place = Place::Inside(segment);
+        self.cut(Fault::Undefined(local), self.input.position())
+    }
+
+    /// Reads the checksum of a segment.
+    fn finish(&mut self, segment: Segment) -> Result<(), ScanError> {
+        let at = self.input.position();
+        if segment.end.is_none() {
+            self.findings.note(Fault::DataSize(segment.claimed), at);
+        }
+        let checksum = match self.input.peek(CHECKSUM_SIZE as usize)? {
+            [a, b] if segment.crc == u16::from_le_bytes([*a, *b]) => Checksum::Good,
+            [_, _] => Checksum::Bad,
+            _ => Checksum::Absent,
+        };
+        match checksum {
+            Checksum::Good => {}
+            Checksum::Bad => self.findings.note(Fault::Checksum, at),
+            Checksum::Absent => self.findings.note(Fault::ChecksumCut, at),
+        }
+        self.findings.sum(checksum);
+        self.input.advance(CHECKSUM_SIZE as usize);
+        self.place = Place::Between;
+        Ok(())
+    }
+
+    /// Bytes of the definition that begins here, header byte included, as far as they can be told.
+    fn definition(&mut self, header: u8) -> Result<usize, ScanError> {
+        let fields = self.input.peek(6)?.get(5).copied().unwrap_or(0);
+        let mut length = 6 + 3 * usize::from(fields);
+        if header & 0x20 != 0 {
+            let developer = self.input.peek(length + 1)?.get(length).copied().unwrap_or(0);
+            length += 1 + 3 * usize::from(developer);
+        }
+        Ok(length)
+    }
+
+    /// Keeps a definition that is all there.
+    fn define(&mut self, header: u8, length: usize) -> Result<(), ScanError> {
+        self.findings.definitions += 1;
+        if self.findings.definitions > self.limits.definitions {
+            return Err(ScanError::Limit { what: "definitions", limit: self.limits.definitions });
+        }
+        let bytes = self.input.peeked(length);
+        let big_endian = bytes[2] == 1;
+        let message = [bytes[3], bytes[4]];
+        let message =
+            if big_endian { u16::from_be_bytes(message) } else { u16::from_le_bytes(message) };
+        let (native, developer) = bytes[6..].split_at(3 * usize::from(bytes[5]));
+        let fields: Vec<FieldDefinition> = native
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&[number, size, base_type]| FieldDefinition { number, size, base_type })
+            .collect();
+        let developer_fields: Vec<DeveloperField> = developer
+            .get(1..)
+            .unwrap_or(&[])
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&[number, size, developer]| DeveloperField { number, size, developer })
+            .collect();
+        let mut size = 0;
+        let mut timestamp_at = None;
+        for field in &fields {
+            if field.number == TIMESTAMP.number && is_time(*field) {
+                timestamp_at = Some(size);
+            }
+            size += usize::from(field.size);
+        }
+        size += developer_fields.iter().map(|field| usize::from(field.size)).sum::<usize>();
+        let serial = self.findings.definitions;
+        self.definitions[usize::from(header & 0xF)] = Some(Definition {
+            serial,
+            message,
+            big_endian,
+            fields,
+            developer_fields,
+            size,
+            timestamp_at,
+        });
+        Ok(())
+    }
+}
+
+/// Whether a field is one unsigned number of four bytes.
+fn is_time(field: FieldDefinition) -> bool {
+    field.size == 4 && table::base_type(field.base_type).is_some_and(|base| base.code == 0x86)
+}
+
+/// A header that can be worked with.
+struct Header {
+    /// Its bytes.
+    size: usize,
+    data_size: u32,
+    /// The checksum of what stands before the messages.
+    crc: u16,
+    fault: Option<Fault>,
+}
+
+impl Header {
+    fn read(ahead: &[u8]) -> Result<Self, Fault> {
+        let Some(&[claimed, _, _, _, a, b, c, d, b'.', b'F', b'I', b'T']) = ahead.first_chunk()
+        else {
+            return Err(if ahead.len() < HEADER_MIN { Fault::HeaderCut } else { Fault::NotFit });
+        };
+        let (size, mut fault) = Self::size(claimed, ahead)?;
+        if ahead.len() < size {
+            return Err(Fault::HeaderCut);
+        }
+        let mut crc = crc::update(0, &ahead[..size]);
+        if size == HEADER {
+            let checksum = u16::from_le_bytes([ahead[12], ahead[13]]);
+            let sound = checksum == 0 || checksum == crc::update(0, &ahead[..HEADER_MIN]);
+            if !sound && fault.is_none() {
+                fault = Some(Fault::HeaderChecksum);
+            }
+            if !sound {
+                // Behind a header with a good checksum the sum is 0: so it was when the file was written.
+                crc = 0;
+            }
+        }
+        Ok(Self { size, data_size: u32::from_le_bytes([a, b, c, d]), crc, fault })
+    }
+
+    /// How long it is: what it says, if that is one of the two known sizes, or a greater one behind which messages
+    /// begin. Else one of the two sizes behind which they do.
+    fn size(claimed: u8, ahead: &[u8]) -> Result<(usize, Option<Fault>), Fault> {
+        let claimed_size = usize::from(claimed);
+        if claimed_size == HEADER || claimed_size == HEADER_MIN {
+            return Ok((claimed_size, None));
+        }
+        // A definition stands first: its header byte, a zero, a byte order.
+        let begins_at =
+            |size: usize| matches!(ahead.get(size..size + 3), Some([0x40..0x80, 0, 0 | 1]));
+        if claimed_size > HEADER && begins_at(claimed_size) {
+            return Ok((claimed_size, None));
+        }
+        let size = [HEADER, HEADER_MIN].into_iter().find(|size| begins_at(*size));
+        Ok((size.ok_or(Fault::NotFit)?, Some(Fault::HeaderSize(claimed))))
+    }
+}
