@@ -21,6 +21,10 @@ use super::table::{self, BaseType, Field};
 const HEADER: [u8; 14] = [14, 0x20, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F, b'.', b'F', b'I', b'T', 0, 0];
 /// Bytes that one processor is fed.
 const FED_MAX: usize = 1 << 30;
+/// Most groups of fields in a message. Seventeen types, and more than one group only for long arrays and texts.
+const GROUPS_MAX: usize = 32;
+/// Code of the type of texts.
+const TEXT: u8 = 0x07;
 
 /// What a developer field stands for where the device has no value of its own.
 #[derive(Debug, Clone, Copy)]
@@ -30,15 +34,37 @@ struct Substitute {
     field: Field,
 }
 
+/// Where a wanted field is among what fitparser reads.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    number: u8,
+    /// Which group.
+    group: u8,
+    /// Its first value in the group.
+    first: u8,
+    /// How many values it has.
+    count: u8,
+    /// Scale and offset of a developer field that stands in for a field of the device.
+    own: Option<Field>,
+}
+
+/// Fields of one type: fitparser takes them for a single field with several values, which costs it a fraction.
+struct Group {
+    base: BaseType,
+    size: u8,
+    /// From where in the message, how many bytes.
+    pieces: Vec<(usize, usize)>,
+}
+
 /// How the wanted fields of a definition are cut out.
 #[derive(Default)]
 struct Plan {
     /// Serial number of the definition; 0 is none.
     serial: u64,
-    /// From where, how many bytes.
+    /// From where in the message, how many bytes, in the order of the groups.
     pieces: Vec<(usize, usize)>,
-    /// Fields that are given by developer fields, with the scale of these.
-    substitutes: Vec<Field>,
+    slots: Vec<Slot>,
+    groups: usize,
     /// The definition for fitparser; empty if nothing of the message is wanted.
     definition: Vec<u8>,
     /// Fields that cannot be read as they are defined.
@@ -53,14 +79,16 @@ pub struct Decoder {
     loaded: [u64; 16],
     fed: usize,
     scratch: Vec<u8>,
+    /// The values of the groups of the latest message.
+    values: Vec<Value>,
     substitutes: HashMap<(u8, u8), Substitute>,
     skipped: u64,
 }
 
 /// The wanted values of one message.
-pub struct Message {
-    inner: FitDataMessage,
-    substitutes: Vec<Field>,
+pub struct Message<'d> {
+    slots: &'d [Slot],
+    groups: &'d [Value],
 }
 
 impl Decoder {
@@ -72,6 +100,7 @@ impl Decoder {
             loaded: [0; 16],
             fed: 0,
             scratch: Vec::new(),
+            values: Vec::new(),
             substitutes: HashMap::new(),
             skipped: 0,
         }
@@ -83,7 +112,7 @@ impl Decoder {
     }
 
     /// The values of a message; `None` if nothing of it is wanted or it cannot be read.
-    pub fn read(&mut self, frame: &Frame<'_>) -> Option<Message> {
+    pub fn read(&mut self, frame: &Frame<'_>) -> Option<Message<'_>> {
         let local = usize::from(frame.local);
         if self.plans[local].serial != frame.definition.serial {
             self.plans[local] = Plan::new(frame.local, frame.definition, &self.substitutes);
@@ -93,15 +122,24 @@ impl Decoder {
             return None;
         }
         let message = catch_unwind(AssertUnwindSafe(|| self.feed(frame))).unwrap_or(None);
-        let Some(inner) = message else {
+        let Some(mut message) = message else {
             // Whatever state it is in now, it is not used again.
             self.processor = None;
             self.skipped += 1;
             return None;
         };
-        let message = Message { inner, substitutes: self.plans[local].substitutes.clone() };
-        if frame.definition.message == table::field_description::MESSAGE {
-            self.describe(&message);
+        self.values.clear();
+        self.values.resize(self.plans[local].groups, Value::Invalid);
+        for (group, value) in message.fields.drain() {
+            if let Some(place) = self.values.get_mut(usize::from(group)) {
+                *place = value;
+            }
+        }
+        let message = Message { slots: &self.plans[local].slots, groups: &self.values };
+        if frame.definition.message == table::field_description::MESSAGE
+            && let Some((developer_field, substitute)) = Substitute::described(&message)
+        {
+            self.substitutes.insert(developer_field, substitute);
         }
         Some(message)
     }
@@ -136,26 +174,23 @@ impl Decoder {
             _ => None,
         }
     }
+}
 
-    /// Keeps what a developer field stands for.
-    fn describe(&mut self, message: &Message) {
+impl Substitute {
+    /// What a description says: which developer field, and what it stands for.
+    fn described(message: &Message<'_>) -> Option<((u8, u8), Self)> {
         use table::field_description as description;
-        let byte = |field| message.whole::<u8>(field);
-        let (Some(developer), Some(number), Some(base), Some(native_message), Some(native)) = (
-            byte(description::DEVELOPER_DATA_INDEX),
-            byte(description::FIELD_DEFINITION_NUMBER),
-            byte(description::FIT_BASE_TYPE).and_then(table::base_type),
-            message.whole::<u16>(description::NATIVE_MESG_NUM),
-            byte(description::NATIVE_FIELD_NUM),
-        ) else {
-            return;
-        };
+        let developer = message.whole(description::DEVELOPER_DATA_INDEX)?;
+        let number = message.whole(description::FIELD_DEFINITION_NUMBER)?;
         let scale = message.number(description::SCALE).filter(|scale| *scale > 0.0);
-        let offset = message.number(description::OFFSET);
-        let field =
-            Field { number: native, scale: scale.unwrap_or(1.0), offset: offset.unwrap_or(0.0) };
-        let substitute = Substitute { message: native_message, base, field };
-        self.substitutes.insert((developer, number), substitute);
+        let field = Field {
+            number: message.whole(description::NATIVE_FIELD_NUM)?,
+            scale: scale.unwrap_or(1.0),
+            offset: message.number(description::OFFSET).unwrap_or(0.0),
+        };
+        let base = table::base_type(message.whole(description::FIT_BASE_TYPE)?)?;
+        let message = message.whole(description::NATIVE_MESG_NUM)?;
+        Some(((developer, number), Self { message, base, field }))
     }
 }
 
@@ -166,67 +201,100 @@ impl Plan {
         if wanted.is_empty() {
             return plan;
         }
-        let mut fields = Vec::new();
+        let mut groups = Vec::new();
         let mut at = 0;
         for field in &definition.fields {
-            let size = usize::from(field.size);
             if wanted.contains(&field.number) {
-                match table::base_type(field.base_type) {
-                    Some(base) if whole(field.size, base) => {
-                        plan.pieces.push((at, size));
-                        fields.push([field.number, field.size, base.code]);
-                    }
-                    _ => plan.unreadable = true,
-                }
+                let base = table::base_type(field.base_type);
+                let taken = base.is_some_and(|base| {
+                    plan.take(&mut groups, at, field.size, base, field.number, None)
+                });
+                plan.unreadable |= !taken;
             }
-            at += size;
+            at += usize::from(field.size);
         }
         for field in &definition.developer_fields {
-            let size = usize::from(field.size);
             if let Some(substitute) = described.get(&(field.developer, field.number))
                 && substitute.message == definition.message
                 && wanted.contains(&substitute.field.number)
-                && whole(field.size, substitute.base)
-                && !fields.iter().any(|[number, ..]| *number == substitute.field.number)
-                && fields.len() < 255
+                && !plan.slots.iter().any(|slot| slot.number == substitute.field.number)
             {
-                plan.pieces.push((at, size));
-                fields.push([substitute.field.number, field.size, substitute.base.code]);
-                plan.substitutes.push(substitute.field);
+                let Substitute { base, field: own, .. } = *substitute;
+                plan.take(&mut groups, at, field.size, base, own.number, Some(own));
             }
-            at += size;
+            at += usize::from(field.size);
         }
         let [high, low] = definition.message.to_be_bytes();
         let message = if definition.big_endian { [high, low] } else { [low, high] };
         plan.definition.extend([0x40 | local, 0, u8::from(definition.big_endian)]);
         plan.definition.extend(message);
-        // Every one of them stands in a definition that has at most 255, or was counted.
-        plan.definition.push(fields.len() as u8);
-        plan.definition.extend(fields.as_flattened());
+        plan.definition.push(groups.len() as u8);
+        plan.groups = groups.len();
+        for (number, group) in (0..).zip(groups) {
+            plan.definition.extend([number, group.size, group.base.code]);
+            plan.pieces.extend(group.pieces);
+        }
         plan
     }
-}
 
-/// Whether a field of `size` bytes is one or more whole values.
-fn whole(size: u8, base: BaseType) -> bool {
-    size > 0 && size.is_multiple_of(base.size)
-}
-
-impl Message {
-    fn raw(&self, field: Field) -> Option<&Value> {
-        self.inner.fields().get(&field.number)
+    /// Has a field read that is `size` bytes at `at`; false if it cannot be.
+    fn take(
+        &mut self,
+        groups: &mut Vec<Group>,
+        at: usize,
+        size: u8,
+        base: BaseType,
+        number: u8,
+        own: Option<Field>,
+    ) -> bool {
+        if size == 0 || !size.is_multiple_of(base.size) {
+            return false;
+        }
+        // A text is all of its field.
+        let joins = |group: &Group| {
+            group.base == base && base.code != TEXT && group.size.checked_add(size).is_some()
+        };
+        let group = groups.iter().position(joins).unwrap_or(groups.len());
+        if group == GROUPS_MAX {
+            return false;
+        }
+        if group == groups.len() {
+            groups.push(Group { base, size: 0, pieces: Vec::new() });
+        }
+        let to = &mut groups[group];
+        let (first, count) =
+            (to.size / base.size, if base.code == TEXT { 1 } else { size / base.size });
+        to.pieces.push((at, usize::from(size)));
+        to.size += size;
+        self.slots.push(Slot { number, group: group as u8, first, count, own });
+        true
     }
+}
 
-    /// The scale and offset of a field: the profile's, or those of the developer field in its place.
-    fn measure(&self, field: Field) -> Field {
-        let own = self.substitutes.iter().find(|own| own.number == field.number);
-        own.copied().unwrap_or(field)
+impl Message<'_> {
+    /// The values of a field, with its scale and offset: the profile's, or those of the developer field in its place.
+    /// Of a field that is there twice, the last that says something counts.
+    fn values(&self, field: Field) -> (&[Value], Field) {
+        for slot in self.slots.iter().rev().filter(|slot| slot.number == field.number) {
+            let values = match &self.groups[usize::from(slot.group)] {
+                Value::Array(values) => values.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            let first = usize::from(slot.first);
+            let values = values.get(first..first + usize::from(slot.count)).unwrap_or(&[]);
+            if values.iter().any(|value| !matches!(value, Value::Invalid)) {
+                return (values, slot.own.unwrap_or(field));
+            }
+        }
+        (&[], field)
     }
 
     /// A field that is one number, in its unit.
     pub fn number(&self, field: Field) -> Option<f64> {
-        let Field { scale, offset, .. } = self.measure(field);
-        numeric(self.raw(field)?).map(|raw| raw / scale - offset)
+        match self.values(field) {
+            ([value], Field { scale, offset, .. }) => Some(numeric(value)? / scale - offset),
+            _ => None,
+        }
     }
 
     /// The first of two fields that is one number: the enhanced one, then the legacy one.
@@ -239,18 +307,10 @@ impl Message {
         integer(self.number(field)?)
     }
 
-    fn values(&self, field: Field) -> &[Value] {
-        match self.raw(field) {
-            Some(Value::Array(values)) => values,
-            Some(value) => std::slice::from_ref(value),
-            None => &[],
-        }
-    }
-
     /// The numbers in a field, of which there may be several, in its unit. What is invalid is left out.
     pub fn numbers(&self, field: Field) -> impl Iterator<Item = f64> {
-        let Field { scale, offset, .. } = self.measure(field);
-        self.values(field).iter().filter_map(numeric).map(move |raw| raw / scale - offset)
+        let (values, Field { scale, offset, .. }) = self.values(field);
+        values.iter().filter_map(numeric).map(move |raw| raw / scale - offset)
     }
 
     /// The bytes in a field, whatever they mean: a byte that is no valid number by itself is one too.
@@ -259,12 +319,12 @@ impl Message {
             Value::Invalid => Some(0xFF),
             value => numeric(value).and_then(integer),
         };
-        self.values(field).iter().filter_map(byte)
+        self.values(field).0.iter().filter_map(byte)
     }
 
     /// A field that is text; empty text is none. At most 64 characters are kept, none of them a control character.
     pub fn text(&self, field: Field) -> Option<String> {
-        let Some(Value::String(text)) = self.raw(field) else { return None };
+        let ([Value::String(text)], _) = self.values(field) else { return None };
         let text: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())

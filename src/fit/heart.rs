@@ -51,7 +51,7 @@ impl Hearts {
     }
 
     /// Takes in a message; `time` is its time stamp, if it has one.
-    pub fn add(&mut self, message: &Message, time: Option<u32>) {
+    pub fn add(&mut self, message: &Message<'_>, time: Option<u32>) {
         let ticks = self.ticks(message);
         if let (Some(time), [ticks]) = (time, ticks.as_slice()) {
             let fraction = message.number(hr::FRACTIONAL_TIMESTAMP).unwrap_or(0.0);
@@ -76,7 +76,7 @@ impl Hearts {
     }
 
     /// The strap's clock at each heart rate of a message.
-    fn ticks(&mut self, message: &Message) -> Vec<u64> {
+    fn ticks(&mut self, message: &Message<'_>) -> Vec<u64> {
         let whole: Vec<u64> =
             message.numbers(hr::EVENT_TIMESTAMP).map(|ticks| ticks as u64).collect();
         if let Some(last) = whole.last() {

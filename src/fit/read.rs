@@ -260,22 +260,14 @@ impl Streamed {
     }
 }
 
-/// FNV-1a over what was measured, for recordings that do not say who made them. It tells apart what differs by chance;
-/// it is no defence against somebody who wants two activities to be one.
-#[derive(Debug, Clone, Copy)]
+/// A digest of what was measured, for recordings that do not say who made them. It tells apart what differs by chance; it
+/// is no defence against somebody who wants two activities to be one. It must never change: ids are made of it.
+#[derive(Debug, Clone, Copy, Default)]
 struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
 
 impl Digest {
     fn add(&mut self, value: u64) {
-        for byte in value.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Stream {
 
 impl Stream {
     /// A record, and all of the heart rates in it.
-    pub fn sample(&mut self, message: &Message, at: Option<UnixMs>) -> (Sample, HeartRates) {
+    pub fn sample(&mut self, message: &Message<'_>, at: Option<UnixMs>) -> (Sample, HeartRates) {
         let mut rates = HeartRates::default();
         let mut first = None;
         for rate in message.numbers(record::HEART_RATE) {
@@ -92,7 +92,7 @@ impl Stream {
     }
 
     /// Speed and distance of `compressed_speed_distance`.
-    fn packed(&mut self, message: &Message) -> (Option<f64>, Option<f64>) {
+    fn packed(&mut self, message: &Message<'_>) -> (Option<f64>, Option<f64>) {
         let mut bytes = message.bytes(record::COMPRESSED_SPEED_DISTANCE);
         let (Some(a), Some(b), Some(c)) = (bytes.next(), bytes.next(), bytes.next()) else {
             return (None, None);
@@ -108,7 +108,7 @@ impl Stream {
     }
 
     /// The beats of a message of RR intervals.
-    pub fn beats(&self, message: &Message) -> impl Iterator<Item = Beat> {
+    pub fn beats(&self, message: &Message<'_>) -> impl Iterator<Item = Beat> {
         let after = self.latest;
         let rr = message.numbers(hrv::TIME).filter(|ms| (0.0..65535.0).contains(ms));
         rr.map(move |ms| Beat { after, rr: RrMillis(ms.round() as u16) })

@@ -110,7 +110,7 @@ impl Recording {
     }
 
     /// Takes in a summary.
-    pub fn take(&mut self, number: u16, message: &Message, time: Option<u32>) {
+    pub fn take(&mut self, number: u16, message: &Message<'_>, time: Option<u32>) {
         match number {
             file_id::MESSAGE => self.identify(message),
             sport::MESSAGE => {
@@ -131,7 +131,7 @@ impl Recording {
         }
     }
 
-    fn identify(&mut self, message: &Message) {
+    fn identify(&mut self, message: &Message<'_>) {
         if std::mem::replace(&mut self.identified, true) {
             return;
         }
@@ -145,7 +145,7 @@ impl Recording {
         };
     }
 
-    fn session(&mut self, message: &Message) {
+    fn session(&mut self, message: &Message<'_>) {
         if self.sessions.len() >= SESSIONS_MAX {
             self.left_out += 1;
             return;
@@ -160,7 +160,7 @@ impl Recording {
         });
     }
 
-    fn lap(&mut self, message: &Message) {
+    fn lap(&mut self, message: &Message<'_>) {
         match start(message) {
             Some(start) if self.laps.len() < LAPS_MAX => self.laps.push(Lap {
                 start,
@@ -171,7 +171,7 @@ impl Recording {
         }
     }
 
-    fn event(&mut self, message: &Message, time: Option<u32>) {
+    fn event(&mut self, message: &Message<'_>, time: Option<u32>) {
         let (Some(at), Some(event::TIMER)) = (time.map(moment), message.whole(event::EVENT)) else {
             return;
         };
@@ -191,7 +191,7 @@ impl Recording {
     }
 
     /// Devices say the same again and again: what is said last counts, and what is not said again stays.
-    fn device(&mut self, message: &Message) {
+    fn device(&mut self, message: &Message<'_>) {
         let Some(index) = message.whole(device_info::DEVICE_INDEX) else { return };
         let place = self.devices.iter().position(|device| device.index == index);
         let place = place.unwrap_or_else(|| {
@@ -213,7 +213,7 @@ impl Recording {
     }
 
     /// The time zone: what the clock on the wall was ahead of UTC when the activity was written.
-    fn activity(&mut self, message: &Message) {
+    fn activity(&mut self, message: &Message<'_>) {
         let (Some(at), Some(local)) =
             (message.whole::<i64>(TIMESTAMP), message.whole::<i64>(activity::LOCAL_TIMESTAMP))
         else {
@@ -267,7 +267,7 @@ impl Recording {
 }
 
 /// When a session or a lap began. The time stamp of a summary says only when it was written: at its end, as a rule.
-fn start(message: &Message) -> Option<UnixMs> {
+fn start(message: &Message<'_>) -> Option<UnixMs> {
     message.whole(START_TIME).map(moment).or_else(|| {
         let written: u32 = message.whole(TIMESTAMP)?;
         let elapsed = message.number(ELAPSED)?;
@@ -275,7 +275,7 @@ fn start(message: &Message) -> Option<UnixMs> {
     })
 }
 
-fn totals(message: &Message, fields: &TotalsFields) -> Totals {
+fn totals(message: &Message<'_>, fields: &TotalsFields) -> Totals {
     Totals {
         elapsed_s: message.number(ELAPSED),
         timer_s: message.number(TIMER),

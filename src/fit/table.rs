@@ -149,7 +149,8 @@ pub mod record {
     pub const TEMPERATURE: Field = plain(13);
     pub const CALORIES: Field = plain(33);
     pub const FRACTIONAL_CADENCE: Field = scaled(53, 128.0);
-    pub(super) const FIELDS: &[u8] = &[253, 0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 33, 53, 73, 78];
+    /// Without the time stamp, which the scan has read.
+    pub(super) const FIELDS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 13, 33, 53, 73, 78];
 }
 
 /// `event`
@@ -164,7 +165,7 @@ pub mod event {
     pub const START: u8 = 0;
     /// `event_type` of every kind of stop: stop, stop_all, stop_disable, stop_disable_all.
     pub const STOPS: [u8; 4] = [1, 4, 8, 9];
-    pub(super) const FIELDS: &[u8] = &[253, 0, 1];
+    pub(super) const FIELDS: &[u8] = &[0, 1];
 }
 
 /// `device_info`
