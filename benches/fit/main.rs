@@ -79,17 +79,19 @@ fn compare(report: &mut Report, what: &str, file: &Path, rounds: usize) -> u64 {
     let ratio = median(costs.iter().map(|(ours, theirs)| theirs.seconds / ours.seconds));
     report.judge(&format!("{what}, user CPU of from_bytes / ours"), ratio, &Target::AtLeast(3.0));
     let bytes = std::fs::metadata(file).unwrap().len() as f64;
-    let line = |name: &str, cost: &dyn Fn(&(Cost, Cost)) -> (f64, u64)| {
-        let seconds = median(costs.iter().map(|pair| cost(pair).0));
-        let peak = costs.iter().map(|pair| cost(pair).1).max().unwrap();
-        let rate = bytes / 1e6 / seconds;
-        report
-            .note(&format!("{name:16} {seconds:7.3} s {rate:7.1} MB/s {:6} MiB peak", peak / 1024));
-        peak
-    };
     report.note(&format!("{} ({:.2} MB): {}", name(file), bytes / 1e6, costs[0].0.found));
-    line("from_bytes", &|(_, theirs)| (theirs.seconds, theirs.peak_kb));
-    line("ours", &|(ours, _)| (ours.seconds, ours.peak_kb))
+    let (ours, theirs): (Vec<Cost>, Vec<Cost>) = costs.into_iter().unzip();
+    line(report, "from_bytes", bytes, &theirs);
+    line(report, "ours", bytes, &ours)
+}
+
+/// Prints what a reader costs, and gives its peak memory in kilobytes.
+fn line(report: &Report, name: &str, bytes: f64, costs: &[Cost]) -> u64 {
+    let seconds = median(costs.iter().map(|cost| cost.seconds));
+    let peak = costs.iter().map(|cost| cost.peak_kb).max().unwrap();
+    let rate = bytes / 1e6 / seconds;
+    report.note(&format!("{name:16} {seconds:7.3} s {rate:7.1} MB/s {:6} MiB peak", peak / 1024));
+    peak
 }
 
 fn name(file: &Path) -> String {

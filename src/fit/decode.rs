@@ -2,16 +2,17 @@
 //!
 //! fitparser trips over much that real files hold: it prints a line to stderr for each odd field (333 MB for one hostile
 //! file), gives a file up for a developer field that nobody described, panics on sizes it believes, and adds up
-//! differences it should unwrap. So it never sees the file. It is handed one message at a time in the form it reads
-//! without fail: a header of ours, definitions of ours that hold only the fields somebody here asks for, each a whole
-//! number of values of a known type, and the bytes of just these. That is also what makes it fast. Scales, accumulated
-//! fields and times are not its business (`table`, `stream`).
+//! differences it should unwrap. So it never sees the file. It is handed messages in the form it reads without fail: a
+//! header of ours, definitions of ours that hold only the fields somebody here asks for, each a whole number of values of
+//! a known type, and the bytes of just these. Most of what it costs is by message and by field, so the fields of one type
+//! are one field to it, and up to 32 records in a row are one message. Scales, accumulated fields and times are not its
+//! business (`table`, `stream`).
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fitparser::Value;
-use fitparser::de::{DecodeOption, FitDataMessage, FitObject, FitStreamProcessor};
+use fitparser::de::{DecodeOption, FitObject, FitStreamProcessor};
 
 use super::scan::{Definition, Frame};
 use super::table::{self, BaseType, Field};
@@ -23,6 +24,8 @@ const HEADER: [u8; 14] = [14, 0x20, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F, b'.', b'F', b'
 const FED_MAX: usize = 1 << 30;
 /// Most groups of fields in a message. Seventeen types, and more than one group only for long arrays and texts.
 const GROUPS_MAX: usize = 32;
+/// Most messages that are read as one.
+const ROWS_MAX: usize = 32;
 /// Code of the type of texts.
 const TEXT: u8 = 0x07;
 
@@ -49,11 +52,11 @@ struct Slot {
 }
 
 /// Fields of one type: fitparser takes them for a single field with several values, which costs it a fraction.
+#[derive(Debug, Clone, Copy)]
 struct Group {
     base: BaseType,
+    /// Bytes in one message.
     size: u8,
-    /// From where in the message, how many bytes.
-    pieces: Vec<(usize, usize)>,
 }
 
 /// How the wanted fields of a definition are cut out.
@@ -61,25 +64,41 @@ struct Group {
 struct Plan {
     /// Serial number of the definition; 0 is none.
     serial: u64,
-    /// From where in the message, how many bytes, in the order of the groups.
-    pieces: Vec<(usize, usize)>,
+    message: u16,
+    big_endian: bool,
+    /// To which group, from where in the message, how many bytes.
+    pieces: Vec<(usize, usize, usize)>,
     slots: Vec<Slot>,
-    groups: usize,
-    /// The definition for fitparser; empty if nothing of the message is wanted.
-    definition: Vec<u8>,
+    /// None if nothing of the message is wanted.
+    groups: Vec<Group>,
+    /// How many messages can be read as one.
+    rows_max: usize,
     /// Fields that cannot be read as they are defined.
     unreadable: bool,
+}
+
+/// Messages of one definition that are read as one.
+#[derive(Default)]
+struct Batch {
+    local: u8,
+    /// Serial number of the definition; 0 is none.
+    serial: u64,
+    /// The time of each message.
+    times: Vec<Option<u32>>,
+    /// The bytes of each group, message by message.
+    groups: Vec<Vec<u8>>,
 }
 
 /// Reads the messages of one segment.
 pub struct Decoder {
     processor: Option<FitStreamProcessor>,
     plans: [Plan; 16],
-    /// Whose definition each local number has in the processor.
-    loaded: [u64; 16],
+    /// Whose definition each local number has in the processor, and for how many messages at once.
+    loaded: [(u64, usize); 16],
     fed: usize,
+    batch: Batch,
     scratch: Vec<u8>,
-    /// The values of the groups of the latest message.
+    /// The values of the groups of the latest batch.
     values: Vec<Value>,
     substitutes: HashMap<(u8, u8), Substitute>,
     skipped: u64,
@@ -87,8 +106,10 @@ pub struct Decoder {
 
 /// The wanted values of one message.
 pub struct Message<'d> {
-    slots: &'d [Slot],
+    plan: &'d Plan,
     groups: &'d [Value],
+    /// Which of the messages that were read as one.
+    row: usize,
 }
 
 impl Decoder {
@@ -97,8 +118,9 @@ impl Decoder {
         Self {
             processor: None,
             plans: Default::default(),
-            loaded: [0; 16],
+            loaded: Default::default(),
             fed: 0,
+            batch: Batch::default(),
             scratch: Vec::new(),
             values: Vec::new(),
             substitutes: HashMap::new(),
@@ -111,32 +133,17 @@ impl Decoder {
         self.skipped
     }
 
-    /// The values of a message; `None` if nothing of it is wanted or it cannot be read.
+    /// The values of a message; `None` if nothing of it is wanted or it cannot be read. What was
+    /// [gathered](Self::gather) must be [given](Self::give) before.
     pub fn read(&mut self, frame: &Frame<'_>) -> Option<Message<'_>> {
-        let local = usize::from(frame.local);
-        if self.plans[local].serial != frame.definition.serial {
-            self.plans[local] = Plan::new(frame.local, frame.definition, &self.substitutes);
-        }
-        self.skipped += u64::from(self.plans[local].unreadable);
-        if self.plans[local].definition.is_empty() {
+        let read = self.gather(frame, None) && self.run();
+        self.batch.times.clear();
+        if !read {
             return None;
         }
-        let message = catch_unwind(AssertUnwindSafe(|| self.feed(frame))).unwrap_or(None);
-        let Some(mut message) = message else {
-            // Whatever state it is in now, it is not used again.
-            self.processor = None;
-            self.skipped += 1;
-            return None;
-        };
-        self.values.clear();
-        self.values.resize(self.plans[local].groups, Value::Invalid);
-        for (group, value) in message.fields.drain() {
-            if let Some(place) = self.values.get_mut(usize::from(group)) {
-                *place = value;
-            }
-        }
-        let message = Message { slots: &self.plans[local].slots, groups: &self.values };
-        if frame.definition.message == table::field_description::MESSAGE
+        let plan = &self.plans[usize::from(frame.local)];
+        let message = Message { plan, groups: &self.values, row: 0 };
+        if plan.message == table::field_description::MESSAGE
             && let Some((developer_field, substitute)) = Substitute::described(&message)
         {
             self.substitutes.insert(developer_field, substitute);
@@ -144,11 +151,64 @@ impl Decoder {
         Some(message)
     }
 
-    /// Has fitparser read one message.
-    fn feed(&mut self, frame: &Frame<'_>) -> Option<FitDataMessage> {
-        let local = usize::from(frame.local);
+    /// Whether a message can be read as one with those that were gathered.
+    pub fn joins(&self, frame: &Frame<'_>) -> bool {
+        let plan = &self.plans[usize::from(frame.local)];
+        self.batch.serial == frame.definition.serial && self.batch.times.len() < plan.rows_max
+    }
+
+    /// Gathers a message that [joins](Self::joins) those before, or is the first. False if nothing of it is wanted.
+    pub fn gather(&mut self, frame: &Frame<'_>, time: Option<u32>) -> bool {
+        let plan = &mut self.plans[usize::from(frame.local)];
+        if plan.serial != frame.definition.serial {
+            *plan = Plan::new(frame.definition, &self.substitutes);
+        }
+        self.skipped += u64::from(plan.unreadable);
+        let wanted = !table::fields(plan.message).is_empty();
+        if !wanted {
+            return false;
+        }
+        let batch = &mut self.batch;
+        if batch.times.is_empty() {
+            (batch.local, batch.serial) = (frame.local, plan.serial);
+            batch.groups.resize_with(plan.groups.len().max(batch.groups.len()), Vec::new);
+        }
+        for &(group, from, size) in &plan.pieces {
+            batch.groups[group].extend_from_slice(&frame.bytes[from..from + size]);
+        }
+        batch.times.push(time);
+        true
+    }
+
+    /// Reads what was gathered and gives one message after the other, each with its time.
+    pub fn give(&mut self, to: &mut dyn FnMut(&Message<'_>, Option<u32>)) {
+        if !self.batch.times.is_empty() && self.run() {
+            let plan = &self.plans[usize::from(self.batch.local)];
+            for (row, time) in self.batch.times.iter().enumerate() {
+                to(&Message { plan, groups: &self.values, row }, *time);
+            }
+        }
+        self.batch.times.clear();
+    }
+
+    /// Has fitparser read what was gathered; false if it cannot.
+    fn run(&mut self) -> bool {
+        let rows = self.batch.times.len();
+        let read = catch_unwind(AssertUnwindSafe(|| self.feed(rows))).unwrap_or(None).is_some();
+        if !read {
+            // Whatever state it is in now, it is not used again.
+            self.processor = None;
+            self.skipped += rows as u64;
+        }
+        self.batch.serial = 0;
+        self.batch.groups.iter_mut().for_each(Vec::clear);
+        read
+    }
+
+    fn feed(&mut self, rows: usize) -> Option<()> {
+        let local = usize::from(self.batch.local);
         if self.processor.is_none() || self.fed > FED_MAX {
-            self.loaded = [0; 16];
+            self.loaded = Default::default();
             self.fed = 0;
             let mut processor = FitStreamProcessor::new();
             processor.add_option(DecodeOption::SkipHeaderCrcValidation);
@@ -158,21 +218,30 @@ impl Decoder {
         }
         let processor = self.processor.as_mut()?;
         let plan = &self.plans[local];
-        if self.loaded[local] != plan.serial {
-            processor.deserialize_next(&plan.definition).ok()?;
-            self.loaded[local] = plan.serial;
-            self.fed += plan.definition.len();
+        if self.loaded[local] != (plan.serial, rows) {
+            self.scratch.clear();
+            plan.define(self.batch.local, rows, &mut self.scratch);
+            processor.deserialize_next(&self.scratch).ok()?;
+            self.loaded[local] = (plan.serial, rows);
+            self.fed += self.scratch.len();
         }
         self.scratch.clear();
-        self.scratch.push(frame.local);
-        for &(from, size) in &plan.pieces {
-            self.scratch.extend_from_slice(frame.bytes.get(from..from + size)?);
+        self.scratch.push(self.batch.local);
+        for group in &self.batch.groups {
+            self.scratch.extend_from_slice(group);
         }
         self.fed += self.scratch.len();
-        match processor.deserialize_next(&self.scratch) {
-            Ok(([], FitObject::DataMessage(message))) => Some(message),
-            _ => None,
+        let Ok(([], FitObject::DataMessage(mut message))) =
+            processor.deserialize_next(&self.scratch)
+        else {
+            return None;
+        };
+        self.values.clear();
+        self.values.resize(plan.groups.len(), Value::Invalid);
+        for (group, value) in message.fields.drain() {
+            *self.values.get_mut(usize::from(group))? = value;
         }
+        Some(())
     }
 }
 
@@ -195,20 +264,20 @@ impl Substitute {
 }
 
 impl Plan {
-    fn new(local: u8, definition: &Definition, described: &HashMap<(u8, u8), Substitute>) -> Self {
-        let mut plan = Self { serial: definition.serial, ..Self::default() };
+    fn new(definition: &Definition, described: &HashMap<(u8, u8), Substitute>) -> Self {
+        let mut plan = Self {
+            serial: definition.serial,
+            message: definition.message,
+            big_endian: definition.big_endian,
+            ..Self::default()
+        };
         let wanted = table::fields(definition.message);
-        if wanted.is_empty() {
-            return plan;
-        }
-        let mut groups = Vec::new();
         let mut at = 0;
         for field in &definition.fields {
             if wanted.contains(&field.number) {
                 let base = table::base_type(field.base_type);
-                let taken = base.is_some_and(|base| {
-                    plan.take(&mut groups, at, field.size, base, field.number, None)
-                });
+                let taken =
+                    base.is_some_and(|base| plan.take(at, field.size, base, field.number, None));
                 plan.unreadable |= !taken;
             }
             at += usize::from(field.size);
@@ -220,27 +289,19 @@ impl Plan {
                 && !plan.slots.iter().any(|slot| slot.number == substitute.field.number)
             {
                 let Substitute { base, field: own, .. } = *substitute;
-                plan.take(&mut groups, at, field.size, base, own.number, Some(own));
+                plan.take(at, field.size, base, own.number, Some(own));
             }
             at += usize::from(field.size);
         }
-        let [high, low] = definition.message.to_be_bytes();
-        let message = if definition.big_endian { [high, low] } else { [low, high] };
-        plan.definition.extend([0x40 | local, 0, u8::from(definition.big_endian)]);
-        plan.definition.extend(message);
-        plan.definition.push(groups.len() as u8);
-        plan.groups = groups.len();
-        for (number, group) in (0..).zip(groups) {
-            plan.definition.extend([number, group.size, group.base.code]);
-            plan.pieces.extend(group.pieces);
-        }
+        let fits =
+            |group: &Group| if group.base.code == TEXT { 1 } else { usize::from(255 / group.size) };
+        plan.rows_max = plan.groups.iter().map(fits).min().unwrap_or(ROWS_MAX).min(ROWS_MAX);
         plan
     }
 
     /// Has a field read that is `size` bytes at `at`; false if it cannot be.
     fn take(
         &mut self,
-        groups: &mut Vec<Group>,
         at: usize,
         size: u8,
         base: BaseType,
@@ -254,20 +315,38 @@ impl Plan {
         let joins = |group: &Group| {
             group.base == base && base.code != TEXT && group.size.checked_add(size).is_some()
         };
-        let group = groups.iter().position(joins).unwrap_or(groups.len());
+        let group = self.groups.iter().position(joins).unwrap_or(self.groups.len());
         if group == GROUPS_MAX {
             return false;
         }
-        if group == groups.len() {
-            groups.push(Group { base, size: 0, pieces: Vec::new() });
+        if group == self.groups.len() {
+            self.groups.push(Group { base, size: 0 });
         }
-        let to = &mut groups[group];
-        let (first, count) =
-            (to.size / base.size, if base.code == TEXT { 1 } else { size / base.size });
-        to.pieces.push((at, usize::from(size)));
+        let to = &mut self.groups[group];
+        let count = if base.code == TEXT { 1 } else { size / base.size };
+        self.slots.push(Slot {
+            number,
+            group: group as u8,
+            first: to.size / base.size,
+            count,
+            own,
+        });
+        self.pieces.push((group, at, usize::from(size)));
         to.size += size;
-        self.slots.push(Slot { number, group: group as u8, first, count, own });
         true
+    }
+
+    /// The definition of `rows` messages as one, for fitparser.
+    fn define(&self, local: u8, rows: usize, to: &mut Vec<u8>) {
+        let [high, low] = self.message.to_be_bytes();
+        let message = if self.big_endian { [high, low] } else { [low, high] };
+        to.extend([0x40 | local, 0, u8::from(self.big_endian)]);
+        to.extend(message);
+        to.push(self.groups.len() as u8);
+        for (number, group) in (0..).zip(&self.groups) {
+            // `rows_max` keeps it below 256.
+            to.extend([number, group.size * rows as u8, group.base.code]);
+        }
     }
 }
 
@@ -275,12 +354,14 @@ impl Message<'_> {
     /// The values of a field, with its scale and offset: the profile's, or those of the developer field in its place.
     /// Of a field that is there twice, the last that says something counts.
     fn values(&self, field: Field) -> (&[Value], Field) {
-        for slot in self.slots.iter().rev().filter(|slot| slot.number == field.number) {
-            let values = match &self.groups[usize::from(slot.group)] {
+        for slot in self.plan.slots.iter().rev().filter(|slot| slot.number == field.number) {
+            let group = usize::from(slot.group);
+            let values = match &self.groups[group] {
                 Value::Array(values) => values.as_slice(),
                 value => std::slice::from_ref(value),
             };
-            let first = usize::from(slot.first);
+            let Group { base, size } = self.plan.groups[group];
+            let first = self.row * usize::from(size / base.size) + usize::from(slot.first);
             let values = values.get(first..first + usize::from(slot.count)).unwrap_or(&[]);
             if values.iter().any(|value| !matches!(value, Value::Invalid)) {
                 return (values, slot.own.unwrap_or(field));

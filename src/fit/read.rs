@@ -2,12 +2,12 @@
 
 use std::io::{self, Read, Seek};
 
-use super::decode::Decoder;
+use super::decode::{Decoder, Message};
 use super::heart::Merge;
 use super::scan::{Event, Findings, Scan, ScanError, Times};
 use super::stream::{HeartRates, Stream, is_undated, moment};
 use super::summary::{Recording, Recordings, is_streamed, is_summary};
-use super::table::{field_description, record};
+use super::table::{hrv, record};
 use super::{Class, FileKind, FileReport, Limits};
 use crate::activity::{
     Activity, ActivityId, Checksum, Counts, Item, LAPS_MAX, PAUSES_MAX, Quality, Sample, UnixMs,
@@ -165,6 +165,7 @@ fn stream(
         turns.take()?;
         let place = recordings.of(&event);
         let Event::Message(frame) = event else {
+            current.records(&mut decoder, &mut streamed, sink);
             skipped += decoder.skipped();
             decoder = Decoder::new();
             times = Times::default();
@@ -177,29 +178,23 @@ fn stream(
         if !is_streamed(&frame) {
             continue;
         }
-        let Some(message) = decoder.read(&frame) else { continue };
-        let to = &mut streamed[place];
+        if !decoder.joins(&frame) {
+            current.records(&mut decoder, &mut streamed, sink);
+        }
         match frame.definition.message {
-            field_description::MESSAGE => {}
             record::MESSAGE => {
-                let at = time.map(moment);
-                let (mut sample, mut rates) = current.stream.sample(&message, at);
-                if let Some(bpm) = time.and_then(|time| current.hearts.rate(time)) {
-                    sample.heart_rate_bpm = Some(bpm);
-                    rates = HeartRates { count: 1, sum: f64::from(bpm) };
-                }
-                current.session = at.map_or(current.session, |at| current.recording.session_at(at));
-                to[current.session].sample(&sample, rates);
-                current.give(Item::Sample(sample), sink);
+                decoder.gather(&frame, time);
             }
-            _ => {
-                for beat in current.stream.beats(&message) {
-                    to[current.session].beat(beat.rr.0);
-                    current.give(Item::Beat(beat), sink);
+            number => {
+                if let Some(message) = decoder.read(&frame)
+                    && number == hrv::MESSAGE
+                {
+                    current.beats(&message, &mut streamed, sink);
                 }
             }
         }
     }
+    current.records(&mut decoder, &mut streamed, sink);
     skipped += decoder.skipped();
     Ok(Second { recordings: streamed, skipped })
 }
@@ -225,6 +220,40 @@ impl<'a> Current<'a> {
             hearts: recording.hearts.merge(),
             session: 0,
             activities_before: found[..place].iter().map(activities).sum(),
+        }
+    }
+
+    /// Gives the records that were gathered.
+    fn records(
+        &mut self,
+        decoder: &mut Decoder,
+        streamed: &mut [SessionsStreamed],
+        sink: &mut dyn FnMut(usize, Item),
+    ) {
+        let to = &mut streamed[self.place];
+        decoder.give(&mut |message, time| {
+            let at = time.map(moment);
+            let (mut sample, mut rates) = self.stream.sample(message, at);
+            if let Some(bpm) = time.and_then(|time| self.hearts.rate(time)) {
+                sample.heart_rate_bpm = Some(bpm);
+                rates = HeartRates { count: 1, sum: f64::from(bpm) };
+            }
+            self.session = at.map_or(self.session, |at| self.recording.session_at(at));
+            to[self.session].sample(&sample, rates);
+            self.give(Item::Sample(sample), sink);
+        });
+    }
+
+    /// Gives the beats of a message.
+    fn beats(
+        &self,
+        message: &Message<'_>,
+        streamed: &mut [SessionsStreamed],
+        sink: &mut dyn FnMut(usize, Item),
+    ) {
+        for beat in self.stream.beats(message) {
+            streamed[self.place][self.session].beat(beat.rr.0);
+            self.give(Item::Beat(beat), sink);
         }
     }
 
