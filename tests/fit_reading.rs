@@ -271,6 +271,28 @@ fn a_header_that_was_never_completed_costs_nothing() {
         broken[4..8].copy_from_slice(&size.to_le_bytes());
         let (report, _) = read(&broken);
         assert_eq!((report.result, report.counts.records), (Class::Salvaged, 100), "{size}");
+        assert_eq!(report.quality.checksum, Checksum::Good, "the messages are as they were");
+    }
+}
+
+#[test]
+fn a_header_of_a_size_to_come_is_passed_and_a_damaged_one_is_seen_through() {
+    let whole = activity_file(|fit| records(fit, 0..100));
+    let mut longer = whole[..12].to_vec();
+    longer[0] = 20;
+    longer.extend([0; 8]);
+    longer.extend(&whole[14..whole.len() - 2]);
+    let sum = writer::checksum(&longer).to_le_bytes();
+    longer.extend(sum);
+    let (report, _) = read(&longer);
+    assert_eq!((report.result, report.counts.records), (Class::Decoded, 100));
+    for size in [1, 13, 15, 255] {
+        let mut broken = whole.clone();
+        broken[0] = size;
+        let (report, _) = read(&broken);
+        assert_eq!((report.result, report.counts.records), (Class::Salvaged, 100), "{size}");
+        let said = format!("the header claims a size of {size} bytes (at byte 0)");
+        assert_eq!(report.reason, Some(said));
     }
 }
 

@@ -13,7 +13,7 @@ mod decode;
 mod heart;
 mod input;
 mod read;
-mod scan;
+pub mod scan;
 mod stream;
 mod summary;
 mod table;

@@ -105,7 +105,7 @@ fn summaries(
     let mut recordings = Recordings::default();
     let mut decoder = Decoder::new();
     let mut times = Times::default();
-    while let Some(event) = scan.next()? {
+    while let Some(event) = scan.step()? {
         turns.take()?;
         let place = recordings.of(&event);
         let Event::Message(frame) = event else {
@@ -161,7 +161,7 @@ fn stream(
     let mut decoder = Decoder::new();
     let mut times = Times::default();
     let mut current = Current::new(0, found);
-    while let Some(event) = scan.next()? {
+    while let Some(event) = scan.step()? {
         turns.take()?;
         let place = recordings.of(&event);
         let Event::Message(frame) = event else {

@@ -5,55 +5,18 @@
 //! bytes are: whatever is wrong is kept in [`Findings`], the walk goes on where it can and ends where it must. Only a
 //! broken limit and a disk that fails are errors.
 
+mod definition;
+mod header;
+
 use std::fmt;
 use std::io::{self, Read, Seek};
 
 use super::Limits;
-use super::crc;
 use super::input::Input;
-use super::table::{self, TIMESTAMP};
 use crate::activity::Checksum;
 
-/// A field as a definition has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldDefinition {
-    /// Number of the field in its message.
-    pub number: u8,
-    /// Bytes.
-    pub size: u8,
-    /// Base type as written.
-    pub base_type: u8,
-}
-
-/// A developer field as a definition has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeveloperField {
-    /// Number of the field among the developer's.
-    pub number: u8,
-    /// Bytes.
-    pub size: u8,
-    /// Which developer.
-    pub developer: u8,
-}
-
-/// What the messages of one local number are made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// Which definition of the file this is, from 1.
-    pub serial: u64,
-    /// Number of the message in the profile.
-    pub message: u16,
-    /// Byte order of what follows.
-    pub big_endian: bool,
-    /// Fields, in order.
-    pub fields: Vec<FieldDefinition>,
-    /// Developer fields, in order, behind the others.
-    pub developer_fields: Vec<DeveloperField>,
-    /// Bytes of a message without its header byte.
-    pub size: usize,
-    /// Where in a message its time stamp stands, if it has one of four bytes.
-    timestamp_at: Option<usize>,
-}
+pub use definition::{Definition, DeveloperField, FieldDefinition};
+use header::{AHEAD, HEADER, Header, Sum};
 
 /// One message.
 pub struct Frame<'a> {
@@ -160,7 +123,7 @@ impl fmt::Display for Fault {
 /// What a walk found out.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// The first fault and where it is, in bytes from the beginning of the file.
+    /// The fault that messages break off at, or else the first, and where it is in bytes from the beginning of the file.
     pub fault: Option<(Fault, u64)>,
     /// The first place where messages could not be read on.
     pub broken_at: Option<u64>,
@@ -179,9 +142,12 @@ impl Findings {
         self.fault.get_or_insert((fault, at));
     }
 
+    /// Where messages end tells more than what else is wrong.
     fn broken(&mut self, fault: Fault, at: u64) {
-        self.note(fault, at);
-        self.broken_at.get_or_insert(at);
+        if self.broken_at.is_none() {
+            self.fault = Some((fault, at));
+            self.broken_at = Some(at);
+        }
     }
 
     fn sum(&mut self, checksum: Checksum) {
@@ -226,7 +192,7 @@ struct Segment {
     /// Where its messages end and its checksum stands; `None` if its header is not to be believed.
     end: Option<u64>,
     claimed: u32,
-    crc: u16,
+    crc: Sum,
 }
 
 /// A walk over a file.
@@ -241,8 +207,6 @@ pub struct Scan<'l, R> {
 }
 
 const CHECKSUM_SIZE: u64 = 2;
-const HEADER_MIN: usize = 12;
-const HEADER: usize = 14;
 
 impl<'l, R: Read + Seek> Scan<'l, R> {
     /// Stands before the first segment.
@@ -277,7 +241,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
     }
 
     /// The next segment or message; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Event<'_>>, ScanError> {
+    pub fn step(&mut self) -> Result<Option<Event<'_>>, ScanError> {
         self.input.advance(std::mem::take(&mut self.given));
         loop {
             match self.place {
@@ -312,7 +276,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             }
             return Ok(Place::End);
         }
-        let ahead = self.input.peek(255 + 3)?;
+        let ahead = self.input.peek(AHEAD)?;
         let header = match Header::read(ahead) {
             Ok(header) => header,
             Err(fault) => {
@@ -384,7 +348,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             if !self.whole(&mut segment, length)? {
                 return self.cut(Fault::Cut, at);
             }
-            segment.crc = crc::update(segment.crc, self.input.peeked(length));
+            segment.crc.add(self.input.peeked(length));
             self.given = length;
             self.place = Place::Inside(segment);
             return Ok(Some((local, time_offset)));
@@ -397,7 +361,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             Some(end) => Ok(self.input.position() >= end),
             // The header was wrong; what the file ends with tells whether this is its checksum.
             None if self.input.left() != CHECKSUM_SIZE => Ok(false),
-            None => Ok(self.input.peek(CHECKSUM_SIZE as usize)? == segment.crc.to_le_bytes()),
+            None => Ok(segment.crc.is(self.input.peek(CHECKSUM_SIZE as usize)?)),
         }
     }
 
@@ -419,7 +383,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
     }
 
     fn consume(&mut self, segment: &mut Segment, length: usize) {
-        segment.crc = crc::update(segment.crc, self.input.peeked(length));
+        segment.crc.add(self.input.peeked(length));
         self.input.advance(length);
     }
 
@@ -452,7 +416,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             self.findings.note(Fault::DataSize(segment.claimed), at);
         }
         let checksum = match self.input.peek(CHECKSUM_SIZE as usize)? {
-            [a, b] if segment.crc == u16::from_le_bytes([*a, *b]) => Checksum::Good,
+            there if segment.crc.is(there) => Checksum::Good,
             [_, _] => Checksum::Bad,
             _ => Checksum::Absent,
         };
@@ -484,103 +448,8 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
         if self.findings.definitions > self.limits.definitions {
             return Err(ScanError::Limit { what: "definitions", limit: self.limits.definitions });
         }
-        let bytes = self.input.peeked(length);
-        let big_endian = bytes[2] == 1;
-        let message = [bytes[3], bytes[4]];
-        let message =
-            if big_endian { u16::from_be_bytes(message) } else { u16::from_le_bytes(message) };
-        let (native, developer) = bytes[6..].split_at(3 * usize::from(bytes[5]));
-        let fields: Vec<FieldDefinition> = native
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&[number, size, base_type]| FieldDefinition { number, size, base_type })
-            .collect();
-        let developer_fields: Vec<DeveloperField> = developer
-            .get(1..)
-            .unwrap_or(&[])
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&[number, size, developer]| DeveloperField { number, size, developer })
-            .collect();
-        let mut size = 0;
-        let mut timestamp_at = None;
-        for field in &fields {
-            if field.number == TIMESTAMP.number && is_time(*field) {
-                timestamp_at = Some(size);
-            }
-            size += usize::from(field.size);
-        }
-        size += developer_fields.iter().map(|field| usize::from(field.size)).sum::<usize>();
-        let serial = self.findings.definitions;
-        self.definitions[usize::from(header & 0xF)] = Some(Definition {
-            serial,
-            message,
-            big_endian,
-            fields,
-            developer_fields,
-            size,
-            timestamp_at,
-        });
+        let definition = Definition::read(self.input.peeked(length), self.findings.definitions);
+        self.definitions[usize::from(header & 0xF)] = Some(definition);
         Ok(())
-    }
-}
-
-/// Whether a field is one unsigned number of four bytes.
-fn is_time(field: FieldDefinition) -> bool {
-    field.size == 4 && table::base_type(field.base_type).is_some_and(|base| base.code == 0x86)
-}
-
-/// A header that can be worked with.
-struct Header {
-    /// Its bytes.
-    size: usize,
-    data_size: u32,
-    /// The checksum of what stands before the messages.
-    crc: u16,
-    fault: Option<Fault>,
-}
-
-impl Header {
-    fn read(ahead: &[u8]) -> Result<Self, Fault> {
-        let Some(&[claimed, _, _, _, a, b, c, d, b'.', b'F', b'I', b'T']) = ahead.first_chunk()
-        else {
-            return Err(if ahead.len() < HEADER_MIN { Fault::HeaderCut } else { Fault::NotFit });
-        };
-        let (size, mut fault) = Self::size(claimed, ahead)?;
-        if ahead.len() < size {
-            return Err(Fault::HeaderCut);
-        }
-        let mut crc = crc::update(0, &ahead[..size]);
-        if size == HEADER {
-            let checksum = u16::from_le_bytes([ahead[12], ahead[13]]);
-            let sound = checksum == 0 || checksum == crc::update(0, &ahead[..HEADER_MIN]);
-            if !sound && fault.is_none() {
-                fault = Some(Fault::HeaderChecksum);
-            }
-            if !sound {
-                // Behind a header with a good checksum the sum is 0: so it was when the file was written.
-                crc = 0;
-            }
-        }
-        Ok(Self { size, data_size: u32::from_le_bytes([a, b, c, d]), crc, fault })
-    }
-
-    /// How long it is: what it says, if that is one of the two known sizes, or a greater one behind which messages
-    /// begin. Else one of the two sizes behind which they do.
-    fn size(claimed: u8, ahead: &[u8]) -> Result<(usize, Option<Fault>), Fault> {
-        let claimed_size = usize::from(claimed);
-        if claimed_size == HEADER || claimed_size == HEADER_MIN {
-            return Ok((claimed_size, None));
-        }
-        // A definition stands first: its header byte, a zero, a byte order.
-        let begins_at =
-            |size: usize| matches!(ahead.get(size..size + 3), Some([0x40..0x80, 0, 0 | 1]));
-        if claimed_size > HEADER && begins_at(claimed_size) {
-            return Ok((claimed_size, None));
-        }
-        let size = [HEADER, HEADER_MIN].into_iter().find(|size| begins_at(*size));
-        Ok((size.ok_or(Fault::NotFit)?, Some(Fault::HeaderSize(claimed))))
     }
 }
