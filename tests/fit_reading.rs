@@ -136,6 +136,26 @@ fn recordings_that_do_not_say_who_made_them_are_told_apart_by_what_they_hold() {
 }
 
 #[test]
+fn a_segment_begins_a_recording_if_it_begins_with_a_file_id() {
+    let mut begun = Writer::default();
+    begun.file_id(4);
+    records(&mut begun, 0..50);
+    begun.file_id(4);
+    records(&mut begun, 50..60);
+    session(&mut begun, 0, 60, 5);
+    let mut went_on = Writer::default();
+    records(&mut went_on, 60..100);
+    let mut another = Writer::default();
+    another.file_id(4);
+    records(&mut another, 200..220);
+    session(&mut another, 200, 20, 1);
+    let bytes = [begun.finish(), went_on.finish(), another.finish()].concat();
+    let (report, _) = read(&bytes);
+    let counts: Vec<_> = report.activities.iter().map(|one| one.counts.records).collect();
+    assert_eq!((report.result, counts), (Class::Decoded, vec![100, 20]));
+}
+
+#[test]
 fn the_time_zone_is_what_the_wall_clock_was_ahead_to_a_quarter_of_an_hour() {
     let offset = |seconds: i64| {
         let bytes = activity_file(|fit| {
