@@ -464,6 +464,36 @@ async fn refused_entries_are_kept_apart_and_come_again_when_asked_for() {
 }
 
 #[tokio::test]
+async fn refused_entries_outlive_a_damaged_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = filled(folder.path(), 5000).await;
+    let crashed = folder.path().join("crashed");
+    let refused: Vec<Rejected> = (1..4)
+        .map(|n| Rejected { entry: expected[n * 100].clone(), reason: format!("no {n}") })
+        .collect();
+    {
+        let (buffer, keeper) = open(&crashed, ROOMY).unwrap();
+        buffer.taken("club", Span::new(EntryId(0), EntryId(1000)), refused.clone());
+        close(&buffer, keeper).await;
+    }
+    // The head of the first segment: the database does not open, or without much of what was in it.
+    let file = fs::OpenOptions::new().write(true).open(database(folder.path())).unwrap();
+    file.write_all_at(&[0; 8192], 0).unwrap();
+    for round in 0..2 {
+        let (buffer, keeper) = open(&crashed, ROOMY).unwrap();
+        append_all(&buffer, [reading(1, 6000 + round)]).await;
+        salvaged(&buffer).await;
+        let mut letters = buffer.letters(0, 10).await.unwrap();
+        letters.sort_by(|a, b| a.reason.cmp(&b.reason));
+        let there = letters.iter().map(|letter| (&letter.reason, &letter.entries[..]));
+        assert!(there.eq(refused.iter().map(|r| (&r.reason, std::slice::from_ref(&r.entry)))));
+        assert_eq!(buffer.state().borrow().letters["club"].kept, 3);
+        assert!(fs::read_dir(crashed.join("quarantine")).unwrap().next().is_none());
+        close(&buffer, keeper).await;
+    }
+}
+
+#[tokio::test]
 async fn rewinding_moves_a_cursor_back_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let (buffer, keeper) = open(folder.path(), ROOMY).unwrap();

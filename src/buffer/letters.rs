@@ -6,15 +6,20 @@
 //! magic 4 | crc32 4 | version 1 | length 2 | state 1 | sink: length 1, bytes | reason: length 2, bytes | chunk body
 //! ```
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use super::record::{self, ChunkBuilder};
 use super::varint::Reader;
 use crate::reading::Entry;
 
-const MAGIC: [u8; 4] = *b"PGd\x01";
+/// First bytes of every letter.
+pub(super) const MAGIC: [u8; 4] = *b"PGd\x01";
 const SEAL: usize = 8;
 const VERSION: u8 = 1;
+/// Place of the fate; what is behind it never changes.
+const FATE: usize = SEAL + 3;
 /// Longest reason kept, in bytes.
 const REASON_MAX: usize = 400;
 /// Chunks in letters are shorter than others, so that a letter is no larger than a chunk.
@@ -130,6 +135,20 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> Option<Letter> {
     let reason = String::from_utf8(rest.bytes(length)?.to_vec()).ok()?;
     let entries = record::decode_body(rest.bytes(rest.left())?).ok()?;
     Some(Letter { number, sink, reason, fate, entries })
+}
+
+/// Length of the letter that seems to begin here, from its first bytes.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.get(SEAL + 1..SEAL + 3)?;
+    (bytes[..4] == MAGIC).then(|| usize::from(u16::from_le_bytes([length[0], length[1]])))
+}
+
+/// What tells a stored letter from every other, whatever its number and its fate; `None` when it is damaged.
+pub(super) fn identity(bytes: &[u8]) -> Option<u64> {
+    read(0, bytes)?;
+    let mut hasher = DefaultHasher::new();
+    bytes.get(FATE + 1..)?.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// The letter with another fate.

@@ -2,7 +2,8 @@
 //!
 //! The raw data file is searched for chunks by magic number and checksum; sled stores them whole and uncompressed. Each
 //! chunk appears several times, as it grew: the longest counts. What no sink has had goes back into the new database
-//! under its own ids; what is missing between is told as gaps. Then the damaged one is removed.
+//! under its own ids; what is missing between is told as gaps. Refused entries that were kept for an operator come back,
+//! too, some perhaps that were settled before. Then the damaged one is removed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +19,7 @@ use super::audit::Audit;
 use super::cursor::Span;
 use super::journal::{JOURNAL_FILE, TAIL_FILE};
 use super::ladder::{self, Quarantined};
+use super::letters;
 use super::record::{self, CHUNK_MAX};
 use super::reserve::free_bytes;
 use super::store::DATA_FILE;
@@ -33,6 +35,9 @@ const BATCH: usize = 64;
 
 /// Chunks found at most: those of a log of many gigabytes. Bounds the memory.
 const FOUND_MAX: usize = 1 << 20;
+
+/// Letters found at most: what their bound lets be kept, each as large as a chunk.
+const LETTERS_MAX: usize = 2048;
 
 /// Copied before sled opens its file, at most.
 const ASIDE_MAX: usize = 64 << 20;
@@ -51,6 +56,8 @@ pub(super) struct Found {
 pub(super) enum Step {
     /// Put these back; the answer comes when they are durable. No answer: give up for now.
     PutBack { found: Vec<Found>, done: mpsc::SyncSender<()> },
+    /// Keep these letters, as far as they are not there. No answer: give up for now.
+    Letters { found: Vec<Vec<u8>>, done: mpsc::SyncSender<()> },
     /// That was all. What was searched for, and the places that were found. The answer comes when it is told.
     Over { wanted: Span, covered: Audit, done: mpsc::SyncSender<()> },
     /// Last word of this run: the damaged database is gone.
@@ -99,6 +106,7 @@ fn put_back(
     tell: impl Fn(Step) -> bool,
 ) -> io::Result<Option<Audit>> {
     let Some(found) = Chunks::search(&files(&from.path), wanted, stop)? else { return Ok(None) };
+    let letters = found.letters().collect::<io::Result<Vec<_>>>()?;
     let mut covered = Audit::default();
     let mut entries = 0;
     let mut chunks = found.read().peekable();
@@ -117,7 +125,11 @@ fn put_back(
             return Ok(None);
         }
     }
-    info!(entries, "entries put back from a damaged database");
+    info!(entries, letters = letters.len(), "put back from a damaged database");
+    let (done, answer) = mpsc::sync_channel(1);
+    if !tell(Step::Letters { found: letters, done }) || answer.recv().is_err() {
+        return Ok(None);
+    }
     Ok(Some(covered))
 }
 
@@ -135,10 +147,11 @@ pub(super) fn set_aside(folder: &Path, wanted: EntryId) -> io::Result<()> {
     let Some(found) = Chunks::search(&files(folder), wanted, &AtomicBool::new(false))? else {
         return Ok(());
     };
-    if found.index.is_empty() {
+    let places = found.index.values().chain(found.letters.values());
+    let bytes: usize = places.map(|place| place.length).sum();
+    if bytes == 0 {
         return Ok(());
     }
-    let bytes: usize = found.index.values().map(|place| place.length).sum();
     if free_bytes(folder).unwrap_or(0) / 2 < bytes as u64 {
         return Err(io::ErrorKind::StorageFull.into());
     }
@@ -147,6 +160,11 @@ pub(super) fn set_aside(folder: &Path, wanted: EntryId) -> io::Result<()> {
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     let mut writer = BufWriter::with_capacity(WINDOW, file);
     let mut left = ASIDE_MAX;
+    for letter in found.letters() {
+        let bytes = letter?;
+        left = left.saturating_sub(bytes.len());
+        writer.write_all(&bytes)?;
+    }
     // The newest first: should there be too much, the oldest is left to what sled makes of it.
     for chunk in found.read().rev() {
         let bytes = chunk?.bytes;
@@ -172,6 +190,8 @@ pub(super) fn no_longer_aside(folder: &Path) {
 struct Chunks {
     files: Vec<File>,
     index: BTreeMap<(EntryId, Class), Place>,
+    /// Letters by what tells them apart.
+    letters: BTreeMap<u64, Place>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +206,8 @@ struct Place {
 impl Chunks {
     /// Searches files, as far as they are there; `None` when told to stop.
     fn search(paths: &[PathBuf], wanted: Span, stop: &AtomicBool) -> io::Result<Option<Self>> {
-        let mut chunks = Self { files: Vec::new(), index: BTreeMap::new() };
+        let mut chunks =
+            Self { files: Vec::new(), index: BTreeMap::new(), letters: BTreeMap::new() };
         let mut window = vec![0; WINDOW + CHUNK_MAX];
         for path in paths {
             let file = match File::open(path) {
@@ -201,6 +222,7 @@ impl Chunks {
                 }
                 let length = read_what_can_be_read(&file, &mut window, start);
                 chunks.note(&window[..length], start, wanted);
+                chunks.note_letters(&window[..length], start);
             }
             chunks.files.push(file);
         }
@@ -209,7 +231,7 @@ impl Chunks {
 
     /// Notes the chunks that begin in a window. They may reach over its end, into what the next one begins with.
     fn note(&mut self, window: &[u8], start: u64, wanted: Span) {
-        for at in chunk_starts(window).take_while(|&at| at < WINDOW) {
+        for at in starts(window, record::MAGIC).take_while(|&at| at < WINDOW) {
             let rest = &window[at..];
             let whole = record::length(rest).and_then(|length| rest.get(..length));
             let Some(bytes) = whole.filter(|_| self.index.len() < FOUND_MAX) else { continue };
@@ -231,9 +253,30 @@ impl Chunks {
         }
     }
 
+    fn note_letters(&mut self, window: &[u8], start: u64) {
+        for at in starts(window, letters::MAGIC).take_while(|&at| at < WINDOW) {
+            let rest = &window[at..];
+            let whole = letters::length(rest).and_then(|length| rest.get(..length));
+            let Some(bytes) = whole.filter(|_| self.letters.len() < LETTERS_MAX) else { continue };
+            let Some(identity) = letters::identity(bytes) else { continue };
+            let (offset, length) = (start + at as u64, bytes.len());
+            let place =
+                Place { file: self.files.len(), count: 0, offset, length, last: EntryId(0) };
+            self.letters.insert(identity, place);
+        }
+    }
+
+    fn letters(&self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+        self.letters.values().map(|place| {
+            let mut bytes = vec![0; place.length];
+            self.files[place.file].read_exact_at(&mut bytes, place.offset)?;
+            Ok(bytes)
+        })
+    }
+
     /// The chunks, in order.
     fn read(self) -> impl DoubleEndedIterator<Item = io::Result<Found>> {
-        let Self { files, index } = self;
+        let Self { files, index, .. } = self;
         index.into_iter().map(move |((first, class), place)| {
             let mut bytes = vec![0; place.length];
             files[place.file].read_exact_at(&mut bytes, place.offset)?;
@@ -242,9 +285,9 @@ impl Chunks {
     }
 }
 
-fn chunk_starts(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let ends = bytes.len().saturating_sub(record::MAGIC.len() - 1);
-    (0..ends).filter(move |&at| bytes[at..at + record::MAGIC.len()] == record::MAGIC)
+fn starts(bytes: &[u8], magic: [u8; 4]) -> impl Iterator<Item = usize> {
+    let ends = bytes.len().saturating_sub(magic.len() - 1);
+    (0..ends).filter(move |&at| bytes[at..at + magic.len()] == magic)
 }
 
 /// Fills the window from `start`; blocks that the disk does not give are left as zeros. Returns how much there is.

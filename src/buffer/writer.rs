@@ -365,6 +365,28 @@ impl Writer {
         }
     }
 
+    /// Keeps letters that were found in a damaged database, durable with the next commit.
+    fn put_letters_back(&mut self, found: Vec<Vec<u8>>) -> Result<(), BufferError> {
+        let stored = self.store()?.area(Area::Letters, 0);
+        let stored = stored.map(|letter| Ok(letters::identity(&letter?.1)));
+        let mut known: BTreeSet<u64> =
+            stored.filter_map(Result::transpose).collect::<Result<_, BufferError>>()?;
+        known.extend(self.notes.letters.values().filter_map(|bytes| letters::identity(bytes)));
+        for bytes in found {
+            let number = self.next_letter;
+            let Some(letter) = letters::read(number, &bytes) else { continue };
+            if !letters::identity(&bytes).is_some_and(|identity| known.insert(identity)) {
+                continue;
+            }
+            self.letter_bytes += bytes.len() as u64;
+            self.notes.letters.insert(number, letters::with_fate(&letter, Fate::Kept));
+            self.next_letter += 1;
+            let count = letter.entries.len() as u64;
+            self.count_letters(&letter.sink, |letters| letters.kept += count);
+        }
+        Ok(())
+    }
+
     fn settle(&mut self, number: u64, sink: &str, rejected: Vec<Rejected>) {
         let letter = self.look(|writer| writer.letter(number)).ok().flatten();
         if let Some((letter, bytes)) = letter {
@@ -447,6 +469,11 @@ impl Writer {
         match step {
             salvage::Step::PutBack { found, done } => {
                 if self.put_back(found).is_ok() {
+                    let _ = done.send(());
+                }
+            }
+            salvage::Step::Letters { found, done } => {
+                if self.look(|writer| writer.put_letters_back(found)).is_ok() {
                     let _ = done.send(());
                 }
             }
