@@ -151,7 +151,9 @@ impl Contents {
         }
         for class in Class::ALL {
             for chunk in store.chunks(class, wanted.first)? {
-                audit.chunk(&chunk?.1);
+                let (first, bytes) = chunk?;
+                audit.chunk(&bytes);
+                store.done_with(class, EntryId(first));
             }
         }
         match audit.missing(wanted).first() {

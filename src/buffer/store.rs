@@ -17,6 +17,12 @@ use crate::reading::{Class, EntryId};
 
 /// sled's page cache in bytes: the hot end of the log, not its history.
 const CACHE: u64 = 8 << 20;
+/// sled looks at what its cache holds only once a page's neighbours in it (the cache has 256 parts) were asked for so
+/// often. Each chunk of a log is asked for once or twice, so that all of a log would stay in memory.
+const ASKED_BEFORE_FORGOTTEN: usize = 64;
+/// A page has at least so many chunks, but for the newest.
+const CHUNKS_IN_PAGE: usize = 8;
+
 /// sled frees old segments only in its own flusher thread, so that must run.
 const SLED_FLUSH_MS: u64 = 1000;
 
@@ -56,6 +62,10 @@ impl Area {
             Self::Boots => 3,
             Self::Letters => 4,
         }
+    }
+
+    fn has(self, key: &[u8]) -> bool {
+        key.first() == Some(&self.byte())
     }
 
     /// Behind all its keys.
@@ -195,6 +205,8 @@ impl Store {
             source,
         })?;
         for class in Class::ALL {
+            let chunks = changes.put.iter().filter(|(key, _)| Area::Chunks(class).has(key));
+            chunks.for_each(|(key, _)| self.done_with_key(key));
             let in_changes = |held: &&Held| {
                 let key = Area::Chunks(class).key(held.header.first.0);
                 changes.put.iter().any(|(put, _)| *put == key)
@@ -204,6 +216,18 @@ impl Store {
             taken.into_iter().for_each(|first| self.journal.release(class, first));
         }
         self.journal.forget_format_2()
+    }
+
+    /// Says that this chunk was used and will not be wanted again soon: what its page has pushed aside is forgotten.
+    pub(super) fn done_with(&self, class: Class, first: EntryId) {
+        self.done_with_key(&Area::Chunks(class).key(first.0));
+    }
+
+    fn done_with_key(&self, key: &[u8]) {
+        for _ in 0..ASKED_BEFORE_FORGOTTEN / CHUNKS_IN_PAGE {
+            // What cannot be read is found out by whoever wants it.
+            let _ = self.tree.contains_key(key);
+        }
     }
 
     /// A named value.

@@ -40,7 +40,7 @@ def until(what, look, limit=LIMIT):
 class Daemon:
     """`pulsegate run` in `home`: configuration, log and delivered readings are there, the data where it is told."""
 
-    def __init__(self, home, data_dir, straps, sink="out", wrapper=(), seed=1):
+    def __init__(self, home, data_dir, straps, sink="out", wrapper=(), seed=1, speed=1):
         self.data_dir = pathlib.Path(data_dir)
         home.mkdir(exist_ok=True)
         self.readings = home / f"{sink}.ndjson"
@@ -48,7 +48,8 @@ class Daemon:
         config.write_text(
             f'data_dir = "{data_dir}"\n[buffer]\ncommit_every_ms = 50\n[web]\nlisten = ""\n'
             f'[sinks.{sink}.file]\npath = "{self.readings}"\nrotate_mb = 1024\n', encoding="utf-8")
-        command = [*wrapper, PULSEGATE, "run", "--simulate", str(straps), "--seed", str(seed), "--config", config]
+        command = [*wrapper, PULSEGATE, "run", "--simulate", str(straps), "--seed", str(seed), "--speed", str(speed),
+                   "--config", config]
         self.log_path = home / f"{sink}.log"
         self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.PIPE, text=True, errors="replace", env=environment())

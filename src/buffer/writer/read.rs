@@ -73,6 +73,7 @@ impl Writer {
                 break;
             }
             fetched.chunks.push_back(Chunk { class: *class, first, bytes });
+            store.done_with(*class, first);
             *next = chunks.next().transpose()?;
         }
         Ok(fetched)
