@@ -6,7 +6,7 @@ mod support;
 
 use proptest::prelude::*;
 use pulsegate::buffer::record::{CHUNK_MAX, ChunkBuilder, decode, header};
-use pulsegate::buffer::{Buffer, BufferError, Cursor, Options, Span};
+use pulsegate::buffer::{Buffer, BufferError, Cursor, Options, Purpose, Span};
 use pulsegate::reading::{
     At, BootId, Class, ClockTrust, Contact, Entry, EntryId, Event, EventKind, Fact, GapReason,
     HeartRate, Measurement, Reading, RrInterval, Source, StrapId,
@@ -405,4 +405,32 @@ fn crc32(bytes: &[u8]) -> u32 {
             (crc >> 1) ^ (0xEDB8_8320 & (0u32.wrapping_sub(crc & 1)))
         })
     })
+}
+
+#[tokio::test]
+async fn a_log_killed_before_its_first_entry_goes_on_behind_what_was_set_aside() {
+    for first in [EntryId(0), EntryId(7 << 32)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, crashed) = (folder.path().join("live"), folder.path().join("crashed"));
+        let with_first = |path: &std::path::Path| Options { first, ..options(path, 1 << 30) };
+        let (buffer, keeper) = Buffer::open(&with_first(&live), &clock()).unwrap();
+        crash_image(&live, &crashed);
+        close(&buffer, keeper).await;
+        let mut known = Vec::new();
+        for _ in 0..3 {
+            let (buffer, keeper) = Buffer::open(&with_first(&crashed), &clock()).unwrap();
+            known.extend(append_all(&buffer, [reading(0, 1)]).await);
+            let all = read_all(&buffer).await;
+            assert!(known.iter().all(|entry| all.contains(entry)));
+            let gaps: Vec<_> = all.iter().filter(|entry| !known.contains(entry)).collect();
+            let [Entry { id, fact: Fact::Event(gap) }] = gaps[..] else { panic!("{gaps:?}") };
+            let EventKind::Gap { first: begins, last, reason, .. } = &gap.kind else { panic!() };
+            assert_eq!((*begins, last.plus(1), *reason), (first, *id, GapReason::UncleanStop));
+            close(&buffer, keeper).await;
+            // To look at it is enough to see whether anything is missing.
+            let inspect = Options { purpose: Purpose::Inspect, ..with_first(&crashed) };
+            let (buffer, keeper) = Buffer::open(&inspect, &clock()).unwrap();
+            close(&buffer, keeper).await;
+        }
+    }
 }

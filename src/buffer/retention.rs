@@ -18,7 +18,7 @@ use crate::reading::{At, Class, EntryId, GapReason};
 
 /// What is freed at once when the log is full, as a share of its limit. Larger pieces would be fewer gaps to tell of, and
 /// larger files: they never get smaller by themselves.
-const FREE_SHARE: u64 = 50;
+const FREE_SHARE: u64 = 200;
 /// And when the disk is full.
 const ROOM_SHARE: u64 = 20;
 /// And at most so much: nobody else is served meanwhile.

@@ -78,13 +78,19 @@ impl Writer {
             false if contents.end.is_some() => contents.set_aside.max(begun),
             false => kept.set_aside.max(begun),
         };
-        let empty = contents.end.is_none() && !known && quarantined.is_empty();
+        let nothing_yet = contents.end.is_none() && quarantined.is_empty();
         let newest = match contents.end {
             Some(end) => end,
-            None if empty => options.first,
+            None if nothing_yet && !known => options.first,
+            // Killed before the first entry was stored, or the database was taken away: what was set aside last holds
+            // nothing.
+            None if nothing_yet => kept.end.max(EntryId(set_aside.0.saturating_sub(SET_ASIDE))),
             // The log was begun anew: whatever is missing is told when the old one has been searched.
             None => set_aside,
         };
+        if nothing_yet {
+            contents.audit_from = contents.audit_from.max(newest);
+        }
         let next = newest.max(set_aside);
         let unclean = (next > newest).then(|| (newest, EntryId(next.0 - 1)));
         let version = kept.version.max(contents.cursors_version);
