@@ -10,6 +10,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::reading::RrInterval;
+
 /// Most laps kept with an activity; further ones are counted in [`Quality::laps_left_out`].
 pub const LAPS_MAX: usize = 200;
 /// Most pauses kept with an activity; the latest are left out.
@@ -220,6 +222,9 @@ pub struct Pause {
 pub struct Device {
     /// Its place in the recording; 0 is the one that recorded.
     pub index: u8,
+    /// What it is, as numbered in the FIT profile for how it is connected (`ble_device_type`: 1 is a heart-rate strap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<u8>,
     /// Number of the manufacturer in the FIT profile: 123 is Polar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manufacturer: Option<u16>,
@@ -310,6 +315,14 @@ pub struct Position {
 }
 
 impl Position {
+    /// The place of these degrees; `None` where there is no such place.
+    pub fn from_degrees(lat: f64, lon: f64) -> Option<Self> {
+        let is_place = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+        let semicircles = |degrees: f64| (degrees / 180.0 * f64::from(1u32 << 31)).round() as i64;
+        // 180 degrees east are 180 degrees west, which fits.
+        is_place.then(|| Self { lat: semicircles(lat) as i32, lon: semicircles(lon) as i32 })
+    }
+
     /// Latitude and longitude in degrees.
     pub fn degrees(self) -> (f64, f64) {
         let degrees = |semicircles: i32| f64::from(semicircles) * 180.0 / f64::from(1u32 << 31);
@@ -343,9 +356,16 @@ pub struct Sample {
 }
 
 /// Time between two heart beats in 1/1000 s, as recordings keep it. (Straps send 1/1024 s:
-/// [`RrInterval`](crate::reading::RrInterval).)
+/// [`RrInterval`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RrMillis(pub u16);
+
+/// Rounded to the nearest millisecond.
+impl From<RrInterval> for RrMillis {
+    fn from(rr: RrInterval) -> Self {
+        Self(rr.millis().round() as u16)
+    }
+}
 
 /// One beat. Recordings give beats no time of their own: they stand between the records, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -400,6 +420,27 @@ mod tests {
     fn a_position_is_told_in_degrees() {
         let (lat, lon) = Position { lat: 1 << 30, lon: i32::MIN }.degrees();
         assert!((lat - 90.0).abs() < 1e-9 && (lon + 180.0).abs() < 1e-9, "{lat} {lon}");
+    }
+
+    #[test]
+    fn degrees_become_the_place_that_they_tell() {
+        for place in
+            [(0, 0), (1 << 30, i32::MIN), (-(1 << 30), i32::MAX), (123_456_789, -987_654_321)]
+        {
+            let place = Position { lat: place.0, lon: place.1 };
+            let (lat, lon) = place.degrees();
+            assert_eq!(Position::from_degrees(lat, lon), Some(place));
+        }
+        assert_eq!(Position::from_degrees(0.0, 180.0), Some(Position { lat: 0, lon: i32::MIN }));
+        for (lat, lon) in [(90.1, 0.0), (0.0, -180.1), (f64::NAN, 0.0), (0.0, f64::INFINITY)] {
+            assert_eq!(Position::from_degrees(lat, lon), None, "{lat} {lon}");
+        }
+    }
+
+    #[test]
+    fn beats_of_a_strap_are_rounded_to_milliseconds() {
+        let millis = |rr| RrMillis::from(RrInterval(rr)).0;
+        assert_eq!([0, 1024, 748, 340, u16::MAX].map(millis), [0, 1000, 730, 332, 63999]);
     }
 
     #[test]

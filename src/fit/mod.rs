@@ -10,6 +10,7 @@
 
 mod crc;
 mod decode;
+pub mod encode;
 mod heart;
 mod input;
 mod read;
