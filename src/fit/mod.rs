@@ -8,7 +8,7 @@
 //! A damaged file is not a failure: what stands before the damage is kept, and [`Quality`] says so. Nothing here knows
 //! where files come from or where activities go.
 
-mod crc;
+pub mod crc;
 mod decode;
 pub mod encode;
 mod heart;
