@@ -81,6 +81,45 @@ impl ActivityId {
     }
 }
 
+/// FNV-1a over what was measured, for recordings that do not say who made them. It tells apart what differs by chance; it
+/// is no defence against somebody who wants two activities to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentDigest(u64);
+
+impl Default for ContentDigest {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl ContentDigest {
+    /// Adds a sample: its time, heart rate, place and distance.
+    pub fn sample(&mut self, sample: &Sample) {
+        let place =
+            |place: Position| u64::from(place.lat as u32) << 32 | u64::from(place.lon as u32);
+        self.add(sample.at.unwrap_or_default().0 as u64);
+        self.add(u64::from(sample.heart_rate_bpm.unwrap_or(0xFF)));
+        self.add(sample.position.map_or(0, place));
+        self.add(sample.distance_m.unwrap_or(0.0).to_bits());
+    }
+
+    /// Adds a beat.
+    pub fn beat(&mut self, rr: RrMillis) {
+        self.add(u64::from(rr.0));
+    }
+
+    /// The digest so far.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+
+    fn add(&mut self, value: u64) {
+        for byte in value.to_le_bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
 impl fmt::Display for ActivityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -6,7 +6,8 @@
 //! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
 //! - [`reading`], [`activity`], [`intake`]: the facts, and the one door in.
 //! - [`timeline`], [`timekeeper`]: when each boot was, and who notes it.
-//! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up. [`fit`]: files into activities.
+//! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up. [`fit`], [`track`]: files into
+//!   activities.
 //! - [`buffer`]: one durable log, one cursor per sink. [`inspect`]: what operators ask of it.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`session`]: what heart rate means for the person.
@@ -34,6 +35,7 @@ pub mod ble;
 pub mod fit;
 pub mod sensor;
 pub mod simulate;
+pub mod track;
 
 pub mod buffer;
 pub mod inspect;

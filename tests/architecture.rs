@@ -65,6 +65,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "src/fit/table",
             "src/fit/decode",
             "src/fit/encode",
+            "src/track/",
             "src/session/",
             "src/normalize/",
             "src/format/",
@@ -86,7 +87,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["src/ble/"], &["crate::sink", "crate::web"]),
-    (&["src/fit/"], &["crate::sink", "crate::buffer", "crate::web"]),
+    (&["src/fit/", "src/track/"], &["crate::sink", "crate::buffer", "crate::web"]),
     (&["src/buffer/"], &["crate::sink", "crate::ble", "crate::sensor", "crate::web"]),
     (&["src/sink/"], &["crate::ble", "crate::web"]),
     (&["src/sink/mqtt"], &["super::file", "crate::sink::file"]),
@@ -103,6 +104,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("rumqttc_v4", "src/sink/mqtt/v4.rs"),
     ("reqwest", "src/cli/client.rs"),
     ("fitparser", "src/fit/decode.rs"),
+    ("quick_xml", "src/track/xml.rs"),
 ];
 
 #[test]
