@@ -344,6 +344,112 @@ pub struct Quality {
     pub laps_left_out: u32,
 }
 
+/// What kind of file a recording came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// FIT.
+    Fit,
+}
+
+impl FileFormat {
+    /// How names of such files end, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Fit => "fit",
+        }
+    }
+}
+
+/// An [`Activity`] in short, as receivers are told of it: no laps, no devices, no name of a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Which activity.
+    pub activity: ActivityId,
+    /// SHA-256 of the recording, in hex.
+    pub sha256: String,
+    /// What kind of file it came in.
+    pub format: FileFormat,
+    /// Its place among the sessions of its recording, from 0.
+    pub index: u32,
+    /// Sport as numbered in the FIT profile.
+    pub sport: Option<u8>,
+    /// Sub-sport as numbered in the FIT profile.
+    pub sub_sport: Option<u8>,
+    /// When it began.
+    #[serde(with = "in_words")]
+    pub start: UnixMs,
+    /// Seconds from start to end, pauses included.
+    pub elapsed_s: Option<f64>,
+    /// Seconds that the timer ran.
+    pub timer_s: Option<f64>,
+    /// Metres.
+    pub distance_m: Option<f64>,
+    /// Kilocalories.
+    pub calories_kcal: Option<u16>,
+    /// Average heart rate in beats per minute.
+    pub avg_hr_bpm: Option<u8>,
+    /// Highest heart rate in beats per minute.
+    pub max_hr_bpm: Option<u8>,
+    /// Records in the recording.
+    pub records: u64,
+    /// Heart rates in them.
+    pub hr_samples: u64,
+    /// RR intervals in the recording.
+    pub rr_intervals: u64,
+    /// How far the recording can be believed.
+    pub quality: Quality,
+}
+
+impl Summary {
+    /// An activity in short, with the digest of its recording.
+    pub fn new(activity: &Activity, sha256: &str, format: FileFormat) -> Self {
+        let Activity { totals, counts, .. } = activity;
+        Self {
+            activity: activity.id,
+            sha256: sha256.to_owned(),
+            format,
+            index: activity.index,
+            sport: activity.sport,
+            sub_sport: activity.sub_sport,
+            start: activity.start,
+            elapsed_s: totals.elapsed_s,
+            timer_s: totals.timer_s,
+            distance_m: totals.distance_m,
+            calories_kcal: totals.calories_kcal,
+            avg_hr_bpm: totals.avg_hr_bpm,
+            max_hr_bpm: totals.max_hr_bpm,
+            records: counts.records,
+            hr_samples: counts.hr_samples,
+            rr_intervals: counts.rr_intervals,
+            quality: activity.quality.clone(),
+        }
+    }
+}
+
+/// A moment as text: what receivers read.
+pub(crate) mod in_words {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use super::UnixMs;
+
+    /// As [`UnixMs`] shows itself.
+    pub(crate) fn serialize<S: Serializer>(at: &UnixMs, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(at)
+    }
+
+    /// Back from that.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixMs, D::Error> {
+        let text = String::deserialize(from)?;
+        if let Some(number) = text.strip_suffix(" ms") {
+            return number.parse().map(UnixMs).map_err(D::Error::custom);
+        }
+        let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(UnixMs(time.as_millisecond()))
+    }
+}
+
 /// A place on the globe, in semicircles: 2³¹ of them are 180 degrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {

@@ -11,6 +11,8 @@ pub enum Exit {
     Ok = 0,
     /// 64: the command line is wrong.
     Usage = 64,
+    /// 65: some of what was brought cannot be read.
+    Data = 65,
     /// 69: something needed is not there (no adapter, no running daemon).
     Unavailable = 69,
     /// 70: a fault of ours (a panic, a task that ended unasked).

@@ -22,6 +22,7 @@ use crate::buffer::{self, Buffer, BufferError, Keeper};
 use crate::clock::{Clock, SyncSource};
 use crate::config::{self, Config, Connect};
 use crate::exit::{Exit, Failure};
+use crate::history::{self, Bounds, History, Importer};
 use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
@@ -111,6 +112,41 @@ pub fn known_id(config: &Config, data_dir: &Path) -> io::Result<Option<String>> 
     }
 }
 
+/// Makes the data folder, for its owner only, if it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_data_dir(data_dir: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|error| {
+        let text = format!("cannot create the data folder {}: {error}", data_dir.display());
+        Failure::new(Exit::CannotCreate, text)
+    })
+}
+
+/// How the buffer in this folder is opened to take entries in.
+///
+/// # Errors
+/// When the kernel gives no random number.
+pub fn collecting(config: &Config, data_dir: &Path) -> Result<buffer::Options, Failure> {
+    // A made id is as new as the folder. A configured one may have had another folder, on a card that died: its
+    // numbers must not be used again.
+    let first = match &config.gateway.id {
+        None => 0,
+        Some(_) => secret::random_epoch().map_err(|error| Failure::new(Exit::Software, error))?,
+    };
+    Ok(buffer::Options {
+        first: EntryId(first),
+        data_dir: data_dir.to_owned(),
+        commit_every: Duration::from_millis(config.buffer.commit_every_ms.into()),
+        max_bytes: config.buffer.max_bytes(),
+        max_age: (config.buffer.max_days > 0)
+            .then(|| Duration::from_secs(u64::from(config.buffer.max_days) * 24 * 3600)),
+        sinks: config.sinks.keys().cloned().collect(),
+        purpose: buffer::Purpose::Collect,
+    })
+}
+
 /// SIGTERM and SIGINT.
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -149,12 +185,7 @@ struct House {
 impl House {
     fn build(config: Config) -> Result<Self, Failure> {
         let data_dir = config.data_dir();
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data_dir).map_err(
-            |error| {
-                let text = format!("cannot create the data folder {}: {error}", data_dir.display());
-                Failure::new(Exit::CannotCreate, text)
-            },
-        )?;
+        make_data_dir(&data_dir)?;
         let gateway = match &config.gateway.id {
             Some(id) => id.clone(),
             None => {
@@ -167,24 +198,7 @@ impl House {
         };
         let clock =
             Clock::new(synced_by(&config)).map_err(|error| Failure::new(Exit::Software, error))?;
-        // A made id is as new as the folder. A configured one may have had another folder, on a card that died: its
-        // numbers must not be used again.
-        let first = match &config.gateway.id {
-            None => 0,
-            Some(_) => {
-                secret::random_epoch().map_err(|error| Failure::new(Exit::Software, error))?
-            }
-        };
-        let options = buffer::Options {
-            first: EntryId(first),
-            data_dir: data_dir.clone(),
-            commit_every: Duration::from_millis(config.buffer.commit_every_ms.into()),
-            max_bytes: config.buffer.max_bytes(),
-            max_age: (config.buffer.max_days > 0)
-                .then(|| Duration::from_secs(u64::from(config.buffer.max_days) * 24 * 3600)),
-            sinks: config.sinks.keys().cloned().collect(),
-            purpose: buffer::Purpose::Collect,
-        };
+        let options = collecting(&config, &data_dir)?;
         let (buffer, keeper) =
             Buffer::open(&options, &clock).map_err(|error| Failure::new(Exit::Io, error))?;
         let board = Board::default();
@@ -224,11 +238,25 @@ impl House {
             sink::spawn(&mut running.sinks, name, settings, &context)
                 .map_err(|reason| Failure::new(Exit::Config, format!("sinks.{name}: {reason}")))?;
         }
+        let importer = Importer::new(history::Parts {
+            history: History::new(&self.data_dir),
+            intake: self.intake.clone(),
+            buffer: self.buffer.clone(),
+            clock: self.clock.clone(),
+            bounds: Bounds::default(),
+            stop: stop_sources.clone(),
+        });
+        let tended = importer.clone();
+        running.spawn(async move {
+            tended.tend().await;
+            Ok(())
+        });
         let site = web::Site::new(web::Parts {
             gateway: self.gateway,
             config: self.config.clone(),
             board: self.board,
             buffer: self.buffer.clone(),
+            importer,
             clock: self.clock.clone(),
             wall,
             stop: stop_sources.clone(),

@@ -9,6 +9,7 @@
 //! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up. [`fit`], [`track`]: files into
 //!   activities.
 //! - [`buffer`]: one durable log, one cursor per sink. [`inspect`]: what operators ask of it.
+//! - [`history`]: recorded activities and their bytes, and how files come in.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`session`]: what heart rate means for the person.
 //! - [`live`], [`web`]: what is true now, and the pages that show it.
@@ -38,6 +39,7 @@ pub mod simulate;
 pub mod track;
 
 pub mod buffer;
+pub mod history;
 pub mod inspect;
 
 pub mod format;

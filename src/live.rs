@@ -248,7 +248,10 @@ impl Snapshot {
                     strap.link = Link::Lost;
                 }
             }
-            EventKind::Started { .. } | EventKind::Gap { .. } => {}
+            EventKind::Started { .. }
+            | EventKind::Gap { .. }
+            | EventKind::Activity(_)
+            | EventKind::Unknown => {}
         }
     }
 }

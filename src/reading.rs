@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::activity::Summary;
+
 /// Which strap: the Polar device id printed on it (8 hex digits, upper case) where there is one, else the
 /// Bluetooth address as 12 hex digits. Letters, digits, `-` and `_` only, so that it fits into a topic or a path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -243,7 +245,7 @@ pub struct StrapInfo {
 }
 
 /// Something that happened, told to receivers in the order of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     /// The daemon started.
@@ -277,6 +279,11 @@ pub enum EventKind {
         /// Why.
         reason: GapReason,
     },
+    /// A recorded activity was taken in. One that comes in again, better than before, is told again under its id.
+    Activity(Box<Summary>),
+    /// What a later release has written, and this one does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Why a range of the log holds nothing.
@@ -296,7 +303,7 @@ pub enum GapReason {
 }
 
 /// An event and its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// When it happened.
     pub at: At,
@@ -305,7 +312,7 @@ pub struct Event {
 }
 
 /// Anything that the log keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// A strap's measurement.
     Reading(Reading),
@@ -348,7 +355,7 @@ impl Class {
 }
 
 /// A fact and its place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// The place.
     pub id: EntryId,

@@ -26,7 +26,7 @@ const REASON_MAX: usize = 400;
 const CHUNK_LIMIT: usize = record::CHUNK_MAX - SEAL - 3 - 1 - 256 - 2 - REASON_MAX;
 
 /// An entry that was refused, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rejected {
     /// What was refused.
     pub entry: Entry,
@@ -45,7 +45,7 @@ pub enum Fate {
 }
 
 /// Entries that one sink could not get rid of, for one reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Letter {
     /// Its number.
     pub number: u64,

@@ -2,20 +2,17 @@
 //!
 //! A running daemon is asked through its socket. The folder of a stopped one is opened here.
 
-mod door;
-mod output;
-mod owner;
+pub(super) mod door;
+pub(super) mod output;
+pub(super) mod owner;
 mod print;
 mod repair;
-
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use self::door::Door;
 use self::output::Output;
-use super::ConfigArg;
-use crate::config::Config;
+use super::Folder;
 use crate::exit::{Exit, Failure};
 use crate::inspect::{Log, NotAPoint, Point, Selection};
 use crate::log;
@@ -48,24 +45,6 @@ enum Command {
     Requeue(Requeue),
     /// Have everything from a time or a place on delivered to a sink once more
     Rewind(Rewind),
-}
-
-/// Whose buffer.
-#[derive(Debug, clap::Args)]
-struct Folder {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Data folder of the daemon, instead of the configuration's
-    #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
-}
-
-impl Folder {
-    fn load(&self) -> Result<(Config, PathBuf), Failure> {
-        let (config, _) = self.config.load()?;
-        let data_dir = self.data_dir.clone().unwrap_or_else(|| config.data_dir());
-        Ok((config, data_dir))
-    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! Asks a running daemon through the socket in its data folder.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::net::UnixStream;
 use url::Url;
 
 use crate::exit::{Exit, Failure, chain};
+use crate::history::Outcome;
 use crate::web::{self, Refused};
 
 /// A healthy daemon answers within milliseconds.
@@ -84,6 +86,22 @@ impl Client {
         self.json(self.send(request).await?).await
     }
 
+    /// Has a file taken in.
+    pub(super) async fn import(&self, file: File, name: &str) -> Result<Vec<Outcome>, Failure> {
+        let url = url("/api/v1/import", &[("name", name.to_owned())])?;
+        let file = tokio::fs::File::from_std(file);
+        let request = self.client.post(url).body(file).timeout(LONG_LIMIT);
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        if answer.status().as_u16() == 413 {
+            let refused: Refused = self.json(answer).await?;
+            return Ok(vec![Outcome::rejected(name, refused.error)]);
+        }
+        let text = self.answered(answer).await?.text().await;
+        let text = text.map_err(|error| self.silent(&error))?;
+        let outcomes: Result<_, _> = text.lines().map(serde_json::from_str).collect();
+        outcomes.map_err(|error| Failure::new(Exit::Software, error))
+    }
+
     /// Lines of JSON, however many.
     pub(super) async fn lines(
         &self,
@@ -96,6 +114,10 @@ impl Client {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
         let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        self.answered(answer).await
+    }
+
+    async fn answered(&self, answer: reqwest::Response) -> Result<reqwest::Response, Failure> {
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);

@@ -4,8 +4,11 @@ mod buffer;
 mod check;
 mod client;
 mod demo;
+mod history;
+mod import;
 mod run;
 mod scan;
+mod sport;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,10 @@ enum Command {
     Scan(scan::Args),
     /// Show what a running daemon says of itself.
     Status(status::Args),
+    /// Bring in recorded activities: FIT files, also packed, and folders of them
+    Import(import::Args),
+    /// List the activities that have come in
+    History(history::Args),
     /// Look into what is kept, take it out, deliver it once more, repair it.
     Buffer(buffer::Args),
 }
@@ -62,6 +69,24 @@ impl ConfigArg {
     }
 }
 
+/// Whose data.
+#[derive(Debug, clap::Args)]
+struct Folder {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Data folder of the daemon, instead of the configuration's
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Folder {
+    fn load(&self) -> Result<(Config, PathBuf), Failure> {
+        let (config, _) = self.config.load()?;
+        let data_dir = self.data_dir.clone().unwrap_or_else(|| config.data_dir());
+        Ok((config, data_dir))
+    }
+}
+
 /// Does what the command line asks.
 ///
 /// # Errors
@@ -73,6 +98,8 @@ pub async fn main(args: Args) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Scan(args) => scan::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::History(args) => history::run(&args),
         Command::Buffer(args) => buffer::run(args).await,
     }
 }

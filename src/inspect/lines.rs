@@ -203,7 +203,10 @@ fn strap_of(fact: &Fact) -> Option<&StrapId> {
             EventKind::StrapConnected { strap, .. } | EventKind::StrapLost { strap, .. } => {
                 Some(strap)
             }
-            EventKind::Started { .. } | EventKind::Gap { .. } => None,
+            EventKind::Started { .. }
+            | EventKind::Gap { .. }
+            | EventKind::Activity(_)
+            | EventKind::Unknown => None,
         },
     }
 }

@@ -58,9 +58,9 @@ pub struct Refused {
 }
 
 /// An answer that is none.
-pub(super) struct Problem(StatusCode, Refused);
+pub(super) struct Problem(pub(super) StatusCode, pub(super) Refused);
 
-type Answer<T> = Result<Json<T>, Problem>;
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

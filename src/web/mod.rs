@@ -7,6 +7,7 @@ mod api;
 mod assets;
 mod auth;
 mod buffer;
+mod import;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::Buffer;
 use crate::clock::Clock;
 use crate::config;
+use crate::history::Importer;
 use crate::live::Board;
 use crate::secret::Secret;
 
@@ -47,6 +49,7 @@ struct Inner {
     config: config::Config,
     board: Board,
     buffer: Buffer,
+    importer: Importer,
     clock: Clock,
     started: Instant,
     wall: Option<Wall>,
@@ -72,6 +75,8 @@ pub struct Parts {
     pub board: Board,
     /// For its state.
     pub buffer: Buffer,
+    /// Takes in files, and knows what has come in.
+    pub importer: Importer,
     /// For the time on the page.
     pub clock: Clock,
     /// The wall page, if there is one.
@@ -83,7 +88,7 @@ pub struct Parts {
 impl Site {
     /// The pages of this box.
     pub fn new(parts: Parts) -> Self {
-        let Parts { gateway, config, board, buffer, clock, wall, stop } = parts;
+        let Parts { gateway, config, board, buffer, importer, clock, wall, stop } = parts;
         let watchers = Arc::new(Semaphore::new(WATCHERS));
         let started = Instant::now();
         Self(Arc::new(Inner {
@@ -91,6 +96,7 @@ impl Site {
             config,
             board,
             buffer,
+            importer,
             clock,
             started,
             wall,
@@ -181,6 +187,7 @@ pub async fn serve_local(site: Site, listener: UnixListener) -> io::Result<()> {
     let router = Router::new()
         .route("/api/v1/status", get(api::status))
         .merge(buffer::routes())
+        .merge(import::routes())
         .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -78,7 +78,10 @@ pub(super) fn options(config: &Config, data_dir: &Path, purpose: Purpose) -> Opt
 }
 
 /// Opens the folder of a stopped daemon.
-pub(super) fn open(config: &Config, options: &Options) -> Result<(Buffer, Keeper), Failure> {
+pub(in crate::cli) fn open(
+    config: &Config,
+    options: &Options,
+) -> Result<(Buffer, Keeper), Failure> {
     let clock = Clock::new(gateway::synced_by(config));
     let clock = clock.map_err(|error| Failure::new(Exit::Software, error))?;
     Buffer::open(options, &clock).map_err(|error| match error {
@@ -98,7 +101,7 @@ pub(super) fn open(config: &Config, options: &Options) -> Result<(Buffer, Keeper
 }
 
 /// Closes it, so that the daemon can have it.
-pub(super) async fn close(buffer: &Buffer, mut keeper: Keeper) -> Result<(), Failure> {
+pub(in crate::cli) async fn close(buffer: &Buffer, mut keeper: Keeper) -> Result<(), Failure> {
     buffer.close();
     let ended = keeper.ended().await;
     keeper.join();
@@ -251,7 +254,7 @@ pub(super) fn nothing_in(data_dir: &Path) -> Failure {
 }
 
 /// What an operator is told, and the exit code.
-pub(super) fn failed(error: InspectError) -> Failure {
+pub(in crate::cli) fn failed(error: InspectError) -> Failure {
     use BufferError::{Closed, Disk, NoSuchSink, Store};
     match &error {
         InspectError::NoSuchSink { .. }

@@ -11,13 +11,13 @@ use crate::exit::{Exit, Failure};
 
 /// Standard output.
 #[derive(Default)]
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     closed: bool,
 }
 
 impl Output {
     /// Writes all of it, or finds that nobody reads any more.
-    pub(super) fn write(&mut self, text: &[u8]) -> Result<ControlFlow<()>, Failure> {
+    pub(in crate::cli) fn write(&mut self, text: &[u8]) -> Result<ControlFlow<()>, Failure> {
         if self.closed {
             return Ok(ControlFlow::Break(()));
         }
@@ -26,12 +26,12 @@ impl Output {
     }
 
     /// Writes something after which nothing comes.
-    pub(super) fn say(&mut self, text: &str) -> Result<(), Failure> {
+    pub(in crate::cli) fn say(&mut self, text: &str) -> Result<(), Failure> {
         self.write(text.as_bytes()).map(|_| ())
     }
 
     /// Hands on what is still held.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    pub(in crate::cli) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = std::io::stdout().flush();
         self.look(flushed).map(|_| ())
     }
@@ -51,7 +51,7 @@ impl Output {
 }
 
 /// A document as people and programs read it.
-pub(super) fn json(document: &impl Serialize) -> Result<String, Failure> {
+pub(in crate::cli) fn json(document: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(document);
     Ok(text.map_err(|error| Failure::new(Exit::Software, error))? + "\n")
 }

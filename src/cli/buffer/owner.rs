@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::exit::{Exit, Failure};
 
 /// Starts this program anew as the owner of the data folder, when root looks into somebody else's.
-pub(super) fn become_owner(data_dir: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn become_owner(data_dir: &Path) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }

@@ -1,0 +1,289 @@
+//! The one way into the history, behind every door: the bytes are kept, the activities noted in the log, and only then
+//! is anybody told.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::parcel::{Parcel, Piece, Prepared};
+use super::pending::InHand;
+use super::{Bounds, History, HistoryError, Kept, Outcome, Scratch, V, Word, disk, is_whole};
+use crate::activity::{Activity, UnixMs};
+use crate::buffer::{Buffer, BufferError};
+use crate::clock::Clock;
+use crate::exit::chain;
+use crate::intake::Intake;
+use crate::reading::{EntryId, Event, EventKind, Fact};
+
+/// A disk that refuses is asked again so often.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What an importer is made of.
+pub struct Parts {
+    /// Where it keeps things.
+    pub history: History,
+    /// The door into the log.
+    pub intake: Intake,
+    /// The log itself, to wait for and to look into.
+    pub buffer: Buffer,
+    /// When things came in.
+    pub clock: Clock,
+    /// How much may be brought.
+    pub bounds: Bounds,
+    /// Ends whatever takes long.
+    pub stop: CancellationToken,
+}
+
+/// Takes files in, one at a time. Clones are cheap.
+#[derive(Clone)]
+pub struct Importer(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// Whether the folders are there, and what a crash left half written is not.
+    ready: OnceCell<()>,
+    /// Whose turn it is to write.
+    turn: Mutex<InHand>,
+}
+
+impl Importer {
+    /// An importer into this history. The disk is not asked before something comes in.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner { parts, ready: OnceCell::new(), turn: Mutex::default() }))
+    }
+
+    async fn ready(&self) -> Result<(), HistoryError> {
+        let history = self.history().clone();
+        let make = || {
+            blocking(move || {
+                for folder in [history.originals(), history.activities(), history.pending()] {
+                    disk::make_folder(&folder)?;
+                    disk::sweep(&folder)?;
+                }
+                Ok(())
+            })
+        };
+        self.0.ready.get_or_try_init(make).await.copied()
+    }
+
+    /// The history.
+    pub fn history(&self) -> &History {
+        &self.0.parts.history
+    }
+
+    /// How much may be brought.
+    pub fn bounds(&self) -> &Bounds {
+        &self.0.parts.bounds
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.0.parts.buffer
+    }
+
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.0.parts.stop
+    }
+
+    /// A new file for something that is on its way.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn scratch(&self) -> Result<Scratch, HistoryError> {
+        self.ready().await?;
+        Scratch::new(&self.history().originals())
+    }
+
+    /// Brings to its end what a crash left half done. Whatever comes in does so first, too.
+    ///
+    /// # Errors
+    /// As for [`Importer::import`].
+    pub async fn resume(&self) -> Result<(), HistoryError> {
+        self.ready().await?;
+        self.settle(&mut *self.0.turn.lock().await).await
+    }
+
+    /// Resumes, trying again for as long as the disk refuses, and then rests until it is told to stop.
+    pub async fn tend(&self) {
+        let stop = self.stop();
+        while let Err(error) = self.resume().await {
+            warn!(error = chain(&error), "files half taken in cannot be finished, will try again");
+            if stop.run_until_cancelled(sleep(AGAIN)).await.is_none() {
+                return;
+            }
+        }
+        stop.cancelled().await;
+    }
+
+    /// Takes in a file of this name, which may be an archive of several. When it returns, what is called imported or
+    /// salvaged in the outcomes survives a power cut.
+    ///
+    /// # Errors
+    /// Only what is not the file's fault: then it was perhaps taken in in part, and can be brought again.
+    pub async fn import(&self, source: File, name: &str) -> Result<Vec<Outcome>, HistoryError> {
+        self.ready().await?;
+        let Parts { bounds, stop, .. } = &self.0.parts;
+        let folder = self.history().originals();
+        let mut reading = Reading::start(source, name, bounds, stop).await?;
+        let mut outcomes = Vec::new();
+        while let Some(piece) = reading.next(&folder).await? {
+            outcomes.push(match piece {
+                Piece::Not(outcome) => outcome,
+                Piece::Read(prepared) => self.take(*prepared).await?,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn take(&self, prepared: Prepared) -> Result<Outcome, HistoryError> {
+        let mut outcome = Outcome::of(&prepared.name, &prepared.report);
+        if !matches!(outcome.result, Word::Imported | Word::Salvaged) {
+            return Ok(outcome);
+        }
+        let mut in_hand = self.0.turn.lock().await;
+        self.settle(&mut in_hand).await?;
+        let history = self.history().clone();
+        let tried_from = self.buffer().state().borrow().committed;
+        let came_in = UnixMs(self.0.parts.clock.now().unix_us().div_euclid(1000));
+        let begin = move || begin(&history, prepared, tried_from, came_in);
+        match blocking(begin).await? {
+            Begun::Known(since) => {
+                outcome.result = Word::Duplicate;
+                outcome.reason = Some(format!("in the history since {since}"));
+            }
+            Begun::New(new) => {
+                for kept in new {
+                    let id = kept.activity.id;
+                    self.finish(kept, None, &mut in_hand).await?;
+                    info!(activity = %id, "imported");
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Takes an event into the log.
+    pub(super) async fn tell(&self, kind: EventKind) -> Result<EntryId, BufferError> {
+        let Parts { intake, clock, .. } = &self.0.parts;
+        intake.take(Fact::Event(Event { at: clock.now(), kind })).await
+    }
+}
+
+/// Reads a file and says what would become of it, keeping nothing.
+///
+/// # Errors
+/// When there is no room for what it unpacks to.
+pub async fn look(source: File, name: &str, bounds: &Bounds) -> Result<Vec<Outcome>, HistoryError> {
+    let mut reading = Reading::start(source, name, bounds, &CancellationToken::new()).await?;
+    let mut outcomes = Vec::new();
+    while let Some(piece) = reading.next(&std::env::temp_dir()).await? {
+        outcomes.push(match piece {
+            Piece::Not(outcome) => outcome,
+            Piece::Read(prepared) => Outcome::of(&prepared.name, &prepared.report),
+        });
+    }
+    Ok(outcomes)
+}
+
+/// A parcel that is read on threads that may block.
+struct Reading(Option<Parcel>);
+
+impl Reading {
+    async fn start(
+        source: File,
+        name: &str,
+        bounds: &Bounds,
+        stop: &CancellationToken,
+    ) -> Result<Self, HistoryError> {
+        let (name, bounds, stop) = (name.to_owned(), *bounds, stop.clone());
+        let parcel = blocking(move || Ok(Parcel::open(source, &name, bounds, stop))).await?;
+        Ok(Self(Some(parcel)))
+    }
+
+    async fn next(&mut self, folder: &Path) -> Result<Option<Piece>, HistoryError> {
+        let Some(mut parcel) = self.0.take() else { return Ok(None) };
+        let folder = folder.to_owned();
+        let (parcel, piece) = blocking(move || {
+            let piece = parcel.next(&folder)?;
+            Ok((parcel, piece))
+        })
+        .await?;
+        self.0 = Some(parcel);
+        Ok(piece)
+    }
+}
+
+/// Does something that waits for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, HistoryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down.
+            Err(_) => Err(HistoryError::Stopping),
+        },
+    }
+}
+
+/// What a file begins with.
+enum Begun {
+    /// Nothing: all of it is known, since then.
+    Known(UnixMs),
+    /// These are pending now, and their bytes kept.
+    New(Vec<Kept>),
+}
+
+fn begin(
+    history: &History,
+    prepared: Prepared,
+    tried_from: EntryId,
+    came_in: UnixMs,
+) -> Result<Begun, HistoryError> {
+    let Prepared { name, scratch, sha256, format, report } = prepared;
+    let mut since = came_in;
+    let mut new = Vec::new();
+    for activity in report.activities {
+        // A recording may be in its file twice.
+        if new.iter().any(|other: &Activity| other.id == activity.id) {
+            continue;
+        }
+        match history.get(activity.id)? {
+            Some(kept) if !is_better(&activity, &kept) => since = since.min(kept.came_in),
+            _ => new.push(activity),
+        }
+    }
+    if new.is_empty() {
+        return Ok(Begun::Known(since));
+    }
+    scratch.keep(&history.original(&sha256, format))?;
+    let file = name;
+    let mut begun = Vec::new();
+    for activity in new {
+        let kept = Kept {
+            v: V,
+            seq: None,
+            tried_from,
+            came_in,
+            file: file.clone(),
+            sha256: sha256.clone(),
+            format,
+            activity,
+        };
+        disk::save(&history.pending().join(format!("{}.json", kept.activity.id)), &kept)?;
+        begun.push(kept);
+    }
+    Ok(Begun::New(begun))
+}
+
+/// Whether an activity that comes in once more takes the place of the one that is kept: when that is damaged, and this
+/// one is not, or holds more.
+fn is_better(new: &Activity, kept: &Kept) -> bool {
+    !kept.is_whole() && (is_whole(new) || new.counts.records > kept.activity.counts.records)
+}

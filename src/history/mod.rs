@@ -1,0 +1,195 @@
+//! The history: what recorded activities have come in, and the very bytes they came in as.
+//!
+//! # The promise
+//!
+//! Once a file is called imported, its bytes, its activities and their events in the log survive `kill -9` and a power
+//! cut. Whatever happens in between, the same file brought once more leaves every activity once in the history and once
+//! in the log.
+//!
+//! # How
+//!
+//! Beside the buffer, in `history/` of the data folder, for the owner only:
+//!
+//! - `originals/SHA256.fit`: the bytes, once, unpacked;
+//! - `pending/ID.json`: an activity whose event may or may not be in the log yet;
+//! - `activities/ID.json`: an activity whose event is durable, with its place in the log.
+//!
+//! Every file is written beside its place, synced, renamed into it, and the folder synced. The order is: original,
+//! pending, event in the log, activity, pending removed. Who finds a pending one looks for its event in the log, from
+//! where the log ended at the first try, before it writes one.
+//!
+//! What a file holds is not known here ([`crate::fit`] reads), nor where activities go from here (sinks see the events).
+
+mod disk;
+mod format;
+mod import;
+mod outcome;
+mod parcel;
+mod pending;
+
+pub use disk::Scratch;
+pub use format::is_known;
+pub use import::{Importer, Parts, look};
+pub use outcome::{Outcome, Session, Word};
+pub use parcel::Bounds;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::activity::{Activity, ActivityId, FileFormat, Summary, UnixMs, in_words};
+use crate::buffer::BufferError;
+use crate::reading::EntryId;
+
+/// Version of the stored document.
+const V: u8 = 1;
+
+/// Why something could not be taken in: never the fault of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The disk.
+    #[error("{doing} {path:?}")]
+    Disk {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// The log.
+    #[error("noting an activity in the log")]
+    Log(#[from] BufferError),
+    /// The program is stopping: what was begun is finished at the next start.
+    #[error("stopping; what was begun is finished at the next start")]
+    Stopping,
+}
+
+impl HistoryError {
+    fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk { doing, path, source }
+    }
+}
+
+/// An activity as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Version of this document.
+    pub v: u8,
+    /// Place of its event in the log; none while that is pending.
+    pub seq: Option<EntryId>,
+    /// Where the log ended when its event was first tried to be written: it is nowhere before.
+    pub tried_from: EntryId,
+    /// When it came in, as the wall clock had it.
+    #[serde(with = "in_words")]
+    pub came_in: UnixMs,
+    /// Name of the file. It stays on the box.
+    pub file: String,
+    /// SHA-256 of the recording, in hex.
+    pub sha256: String,
+    /// What kind of file it is.
+    pub format: FileFormat,
+    /// The activity.
+    pub activity: Activity,
+}
+
+impl Kept {
+    fn summary(&self) -> Summary {
+        Summary::new(&self.activity, &self.sha256, self.format)
+    }
+
+    /// Whether the recording could be read from its beginning to its end, as it was written.
+    fn is_whole(&self) -> bool {
+        is_whole(&self.activity)
+    }
+}
+
+fn is_whole(activity: &Activity) -> bool {
+    let quality = &activity.quality;
+    quality.broken_at.is_none() && quality.checksum != crate::activity::Checksum::Bad
+}
+
+/// An activity in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Place of its event in the log.
+    pub seq: Option<EntryId>,
+    /// When it came in.
+    #[serde(with = "in_words")]
+    pub came_in: UnixMs,
+    /// Name of the file it came in.
+    pub file: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct History {
+    folder: PathBuf,
+}
+
+impl History {
+    /// The history in this data folder. Nothing is made before something comes in.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join("history") }
+    }
+
+    fn originals(&self) -> PathBuf {
+        self.folder.join("originals")
+    }
+
+    fn activities(&self) -> PathBuf {
+        self.folder.join("activities")
+    }
+
+    fn pending(&self) -> PathBuf {
+        self.folder.join("pending")
+    }
+
+    fn original(&self, sha256: &str, format: FileFormat) -> PathBuf {
+        self.originals().join(format!("{sha256}.{}", format.extension()))
+    }
+
+    /// All activities, by their start. One that cannot be read is left out, with a warning.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. One that is not there is empty.
+    pub fn list(&self) -> Result<Vec<Listed>, HistoryError> {
+        let mut found = Vec::new();
+        for path in disk::documents(&self.activities())? {
+            match disk::load(&path)? {
+                Some(kept) => found.push(Listed {
+                    seq: kept.seq,
+                    came_in: kept.came_in,
+                    file: kept.file.clone(),
+                    summary: kept.summary(),
+                }),
+                None => warn!(path = %path.display(), "cannot be understood, is left out"),
+            }
+        }
+        found.sort_by_key(|listed| (listed.summary.start, listed.summary.activity));
+        Ok(found)
+    }
+
+    /// One activity in full; `None` if there is none of that id, or it cannot be understood.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get(&self, id: ActivityId) -> Result<Option<Kept>, HistoryError> {
+        disk::load(&self.activities().join(format!("{id}.json")))
+    }
+
+    /// The file of an activity, as it came in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open_original(&self, kept: &Kept) -> Result<std::fs::File, HistoryError> {
+        let path = self.original(&kept.sha256, kept.format);
+        std::fs::File::open(&path).map_err(HistoryError::disk("opening", &path))
+    }
+}
