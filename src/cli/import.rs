@@ -271,7 +271,8 @@ impl Told {
         let counts =
             [Word::Imported, Word::Salvaged, Word::Duplicate, Word::NotAnActivity, Word::Rejected]
                 .map(|result| format!("{} {}", self.count(result), word(result)));
-        text += &format!("{all} files: {}\n", counts.join(", "));
+        let files = if all == 1 { "file" } else { "files" };
+        text += &format!("{all} {files}: {}\n", counts.join(", "));
         if self.form == Form::Json {
             // Whoever closed it does not want to know.
             let _ = std::io::stderr().write_all(text.as_bytes());

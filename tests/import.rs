@@ -1,0 +1,437 @@
+//! `pulsegate import` with the real binary: every result, packed files, folders, crashes; into the folder of a stopped
+//! daemon, and through a running one.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "support/daemon.rs"]
+#[allow(dead_code, reason = "shared between tests")]
+mod daemon;
+#[path = "support/operator.rs"]
+#[allow(dead_code, reason = "shared between tests")]
+mod operator;
+#[path = "support/fit_writer.rs"]
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use daemon::{Daemon, LIMIT, output, pulsegate};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use operator::{CONFIG, file_sink, text, told, wait_until};
+use serde_json::Value;
+use writer::Writer;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// 2026-06-10, in seconds since 1989-12-31.
+const START: u32 = 1_150_000_000;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fit/files/synthetic").join(name)
+}
+
+/// A ride of its own: a minute of records that begins so many hours after the first.
+fn ride(hour: u32) -> Vec<u8> {
+    let mut fit = Writer::default();
+    fit.file_id(4);
+    let start = START + hour * 3600;
+    fit.define(1, 20, &[(253, 4, 0x86), (3, 1, 0x02)]);
+    for second in 0..60 {
+        let [a, b, c, d] = (start + second).to_le_bytes();
+        fit.message(1, &[a, b, c, d, 100 + (second % 10) as u8]);
+    }
+    fit.define(2, 18, &[(253, 4, 0x86), (2, 4, 0x86), (7, 4, 0x86), (8, 4, 0x86), (5, 1, 0)]);
+    let mut session = (start + 60).to_le_bytes().to_vec();
+    session.extend(start.to_le_bytes());
+    session.extend(60_000u32.to_le_bytes());
+    session.extend(59_000u32.to_le_bytes());
+    session.push(2);
+    fit.message(2, &session);
+    fit.finish()
+}
+
+/// A folder of rides, some of them in folders within.
+fn rides(folder: &Path, count: u32) -> PathBuf {
+    let rides = folder.join("rides");
+    for hour in 0..count {
+        let place = rides.join(format!("{}", hour % 3));
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(format!("{hour:03}.FIT")), ride(hour)).unwrap();
+    }
+    std::fs::write(rides.join("README.txt"), "not one of them").unwrap();
+    rides
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut packer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        packer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        packer.write_all(bytes).unwrap();
+    }
+    packer.finish().unwrap().into_inner()
+}
+
+/// `pulsegate import --json …`: what is told of each file, and the exit code.
+fn import(paths: &[&Path], more: &[&str]) -> (Vec<Value>, i32) {
+    let mut arguments = vec!["import", "--json"];
+    arguments.extend(more);
+    arguments.extend(paths.iter().map(|path| path.to_str().unwrap()));
+    let output = output(&arguments);
+    let told = text(&output.stdout);
+    let told = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let code = output.status.code().unwrap();
+    assert!(code == 0 || code == 65, "{code}: {}", text(&output.stderr));
+    (told, code)
+}
+
+fn import_to(data_dir: &Path, paths: &[&Path]) -> (Vec<Value>, i32) {
+    import(paths, &["--data-dir", data_dir.to_str().unwrap()])
+}
+
+fn results(told: &[Value]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for file in told {
+        *counts.entry(file["result"].as_str().unwrap()).or_default() += 1;
+    }
+    counts
+}
+
+fn history(data_dir: &Path) -> Vec<Value> {
+    let output = output(&["history", "--json", "--data-dir", data_dir.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The activities that the log tells of, by their ids, each as often as it does.
+fn in_log(data_dir: &Path) -> Vec<String> {
+    std::fs::write(data_dir.join("gateway-id"), "club-1\n").unwrap();
+    let lines = told(data_dir, &["export"]);
+    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events
+        .filter(|event| event["event"] == "activity")
+        .map(|event| event["activity"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Every activity once in the history, once in the log, and its bytes where they belong.
+fn every_activity_is_there_once(data_dir: &Path, count: usize) {
+    let listed = history(data_dir);
+    let ids: BTreeSet<_> =
+        listed.iter().map(|one| one["activity"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((listed.len(), ids.len()), (count, count));
+    let mut logged = in_log(data_dir);
+    logged.sort();
+    assert_eq!(logged, ids.into_iter().collect::<Vec<_>>());
+    for one in &listed {
+        let name = format!("history/originals/{}.fit", one["sha256"].as_str().unwrap());
+        assert!(data_dir.join(&name).is_file(), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(data_dir.join("history/pending")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_dry_run_tells_what_would_become_of_each_file_and_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let files = [
+        ("hr_only_indoor_hrv.fit", "imported"),
+        ("trunc_50.fit", "salvaged"),
+        ("workout_min.fit", "not_an_activity"),
+        ("not_fit_gpx.fit", "rejected"),
+    ]
+    .map(|(name, result)| (fixture(name), result));
+    let paths: Vec<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
+    let (told, code) = import(&paths, &["--dry-run", "--data-dir", data_dir.to_str().unwrap()]);
+    assert_eq!(code, 65);
+    for ((path, result), told) in files.iter().zip(&told) {
+        assert_eq!((&told["file"], &told["result"]), (&path.to_str().into(), &(*result).into()));
+        assert_eq!(told["reason"].is_null(), *result == "imported", "{told}");
+        assert_eq!(
+            told["quality"]["checksum"] == "good",
+            *result != "salvaged" && *result != "rejected"
+        );
+    }
+    let session = &told[0]["sessions"][0];
+    for (field, value) in [
+        ("sport", 4.into()),
+        ("sub_sport", 15.into()),
+        ("start_time", Value::from("2026-06-10T04:26:40Z")),
+        ("elapsed_s", 600.0.into()),
+        ("timer_s", 600.0.into()),
+        ("distance_m", Value::Null),
+        ("calories_kcal", 100.into()),
+        ("avg_hr_bpm", 102.into()),
+        ("max_hr_bpm", 140.into()),
+        ("records", 600.into()),
+        ("hr_samples", 600.into()),
+        ("hr_sum", 61488.0.into()),
+        ("rr_intervals", 600.into()),
+    ] {
+        assert_eq!(session[field], value, "{field}");
+    }
+    assert!(told[2]["sessions"].as_array().unwrap().is_empty());
+    let (_, code) = import(&paths[..3], &["--dry-run"]);
+    assert_eq!(code, 0, "something else than an activity is not bad");
+    assert!(!data_dir.exists());
+}
+
+#[test]
+fn the_same_file_is_one_activity_under_any_name_and_however_it_is_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let (one, two) = (ride(1), ride(2));
+    // What it is, its bytes say.
+    let packed = write("a.fit", &gzipped(&one));
+    let plain = write("b.fit.gz", &one);
+    let files: [(&str, &[u8]); 4] = [
+        ("activities/1.fit", &one),
+        ("activities/2.fit.gz", &gzipped(&two)),
+        ("__MACOSX/._1.fit", b"x"),
+        ("profile.csv", b"x"),
+    ];
+    let zipped = write("export.zip", &archive(&files));
+    let (told, code) = import_to(&data_dir, &[&packed, &plain, &zipped]);
+    let words: Vec<_> = told.iter().map(|told| told["result"].as_str().unwrap()).collect();
+    assert_eq!((words, code), (vec!["imported", "duplicate", "duplicate", "imported"], 0));
+    assert!(told[3]["file"].as_str().unwrap().ends_with("export.zip/activities/2.fit.gz"));
+    every_activity_is_there_once(&data_dir, 2);
+    let mode =
+        |path: &str| std::fs::metadata(data_dir.join(path)).unwrap().permissions().mode() & 0o777;
+    let listed = history(&data_dir);
+    let original = format!("history/originals/{}.fit", listed[0]["sha256"].as_str().unwrap());
+    assert_eq!(std::fs::read(data_dir.join(&original)).unwrap(), one, "unpacked, to the byte");
+    assert_eq!(
+        (mode(&original), mode("history"), mode("history/originals")),
+        (0o600, 0o700, 0o700)
+    );
+    let table = output(&["history", "--data-dir", data_dir.to_str().unwrap()]);
+    let table = text(&table.stdout);
+    assert!(
+        table.lines().count() == 2 && table.contains("cycling") && table.contains("0:01:00"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_whole_recording_takes_the_place_of_a_damaged_one_and_not_the_other_way_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let (whole, cut) = (folder.path().join("whole.fit"), folder.path().join("cut.fit"));
+    std::fs::write(&whole, ride(1)).unwrap();
+    // Without its session: its id comes from its first record.
+    std::fs::write(&cut, &ride(1)[..200]).unwrap();
+    let (told, _) = import_to(&data_dir, &[&cut, &whole, &cut, &whole]);
+    let words: Vec<_> = told.iter().map(|told| told["result"].as_str().unwrap()).collect();
+    assert_eq!(words, ["salvaged", "imported", "duplicate", "duplicate"]);
+    assert_eq!(told[0]["sessions"][0]["id"], told[1]["sessions"][0]["id"]);
+    let listed = history(&data_dir);
+    assert_eq!((listed.len(), &listed[0]["records"]), (1, &60.into()));
+    assert_eq!(in_log(&data_dir).len(), 2, "receivers are told of the better one");
+}
+
+#[test]
+fn bombs_and_rubbish_are_rejected_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let zeros = vec![0; 33 << 20];
+    let files = [
+        write("gzip bomb.fit.gz", &gzipped(&zeros)),
+        write(
+            "zip bomb.zip",
+            &archive(&[("a.fit", &zeros[..20 << 20]), ("b.fit", &zeros[..20 << 20])]),
+        ),
+        write("cut.fit.gz", &gzipped(&ride(1))[..100]),
+        write("cut.zip", &archive(&[("a.fit", &ride(1))])[..200]),
+        write("empty.fit", b""),
+        folder.path().join("missing.fit"),
+    ];
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let (told, code) = import(&paths, &["--dry-run"]);
+    assert_eq!(code, 65);
+    let reasons: Vec<_> = told.iter().map(|told| told["reason"].as_str().unwrap()).collect();
+    assert_eq!(results(&told), BTreeMap::from([("rejected", 7)]), "{reasons:?}");
+    assert!(reasons[0].contains("33554432 bytes"), "{reasons:?}");
+    assert!(reasons[2].contains("unpacks to more"), "{reasons:?}");
+    let none = write("none.zip", &archive(&[("a.txt", b"x")]));
+    let (told, code) = import(&[&none], &["--dry-run"]);
+    assert_eq!((results(&told), code), (BTreeMap::from([("not_an_activity", 1)]), 0));
+}
+
+#[test]
+fn a_folder_of_sixty_files_comes_in_with_one_command_and_only_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let rides = rides(folder.path(), 60);
+    let output =
+        output(&["import", rides.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
+    let said = text(&output.stdout);
+    assert!(output.status.success() && said.lines().count() == 61, "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("imported") && lines[0].contains("cycling"), "{}", lines[0]);
+    assert!(lines[..60].windows(2).all(|pair| {
+        let name = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+        name(pair[0]) < name(pair[1])
+    }));
+    assert!(lines[60].starts_with("60 files: 60 imported"), "{}", lines[60]);
+    every_activity_is_there_once(&data_dir, 60);
+    let (told, code) = import_to(&data_dir, &[&rides]);
+    assert_eq!((results(&told), code), (BTreeMap::from([("duplicate", 60)]), 0));
+    every_activity_is_there_once(&data_dir, 60);
+}
+
+#[test]
+fn killed_at_any_moment_every_file_is_there_once_after_it_was_brought_again() {
+    const FILES: u32 = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let rides = rides(folder.path(), FILES);
+    let first = folder.path().join("first.fit");
+    std::fs::write(&first, ride(500)).unwrap();
+    let begun = Instant::now();
+    import_to(&folder.path().join("measured"), &[&rides]);
+    let usual = begun.elapsed();
+    for round in 0..30 {
+        let data_dir = folder.path().join(format!("data-{round}"));
+        // Into a log that was begun: here it is about files.
+        import_to(&data_dir, &[&first]);
+        let arguments =
+            ["import", "--json", rides.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()];
+        let mut promised = BTreeSet::new();
+        for part in 0..2 {
+            let mut child =
+                pulsegate(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::park_timeout(usual.mul_f64(f64::from(round * 2 + part + 1) / 60.0));
+            child.kill().unwrap();
+            let mut said = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+            child.wait().unwrap();
+            for line in said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+                promised.insert(line["sessions"][0]["id"].as_str().unwrap().to_owned());
+            }
+        }
+        let kept: BTreeSet<_> = history(&data_dir)
+            .iter()
+            .map(|one| one["activity"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(promised.is_subset(&kept), "round {round}: told as imported, and not there");
+        let (told, code) = import_to(&data_dir, &[&rides]);
+        assert_eq!((told.len(), code), (FILES as usize, 0));
+        every_activity_is_there_once(&data_dir, FILES as usize + 1);
+    }
+}
+
+/// Asks the daemon in this folder something.
+fn ask(data_dir: &Path, request: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let mut stream = UnixStream::connect(data_dir.join("pulsegate.sock")).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // It may have refused before it has read everything.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let code = text(&answer[..head]).split(' ').nth(1).unwrap().parse().unwrap();
+    (code, answer.split_off(head + 4))
+}
+
+#[test]
+fn a_running_daemon_takes_files_in_tells_its_sinks_and_shows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let rides = rides(folder.path(), 5);
+    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+    daemon.wait_committed(3);
+    let data_dir = daemon.data_dir().to_owned();
+    let (told, code) = import_to(&data_dir, &[&rides]);
+    assert_eq!((results(&told), code), (BTreeMap::from([("imported", 5)]), 0));
+    let events = || {
+        let lines = file_sink(&data_dir);
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["event"] == "activity").collect::<Vec<_>>()
+    };
+    wait_until(|| events().len() == 5);
+    let event = &events()[0];
+    assert_eq!(
+        (&event["sport"], &event["records"], &event["format"]),
+        (&2.into(), &60.into(), &"fit".into())
+    );
+    assert!(!event.to_string().contains("000.FIT"), "names of files stay here: {event}");
+
+    let (code, body) = ask(&data_dir, "GET /api/v1/activities", b"");
+    let listed: Vec<Value> = serde_json::from_slice(&body).unwrap();
+    assert_eq!((code, listed.len()), (200, 5));
+    let id = listed[0]["activity"].as_str().unwrap();
+    let (code, body) = ask(&data_dir, &format!("GET /api/v1/activities/{id}"), b"");
+    let one: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((code, &one["activity"]["counts"]["records"]), (200, &60.into()));
+    let (code, _) = ask(&data_dir, &format!("GET /api/v1/activities/{id}/original"), b"");
+    assert_eq!(code, 200);
+    assert_eq!(ask(&data_dir, "GET /api/v1/activities/../../x", b"").0, 404);
+    assert_eq!(ask(&data_dir, "GET /api/v1/activities/no", b"").0, 404);
+
+    let (code, body) = ask(&data_dir, "POST /api/v1/import?name=evening%20ride.fit", &ride(9));
+    let one: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (code, &one["result"], &one["file"]),
+        (200, &"imported".into(), &"evening ride.fit".into())
+    );
+    let (code, body) = ask(&data_dir, "POST /api/v1/import?name=x.fit", b"no FIT file");
+    let one: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((code, &one["result"]), (200, &"rejected".into()));
+    let (code, _) = ask(&data_dir, "POST /api/v1/import?name=x.fit", &vec![1; 33 << 20]);
+    assert_eq!(code, 413);
+    assert!(daemon.stop().success());
+    every_activity_is_there_once(&data_dir, 6);
+    let left = std::fs::read_dir(data_dir.join("history/originals")).unwrap().count();
+    assert_eq!(left, 6, "no half uploads are left");
+}
+
+#[test]
+fn a_daemon_that_is_killed_while_it_takes_files_in_finishes_them_when_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let rides = rides(folder.path(), 20);
+    for round in 0..6 {
+        let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+        let data_dir = daemon.data_dir().to_owned();
+        wait_until(|| UnixStream::connect(data_dir.join("pulsegate.sock")).is_ok());
+        let arguments =
+            ["import", rides.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()];
+        let mut child =
+            pulsegate(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_millis(30 + 40 * round));
+        daemon.kill();
+        child.wait().unwrap();
+    }
+    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+    let data_dir = daemon.data_dir().to_owned();
+    wait_until(|| UnixStream::connect(data_dir.join("pulsegate.sock")).is_ok());
+    let is_empty =
+        |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none());
+    wait_until(|| is_empty(data_dir.join("history/pending")));
+    let (told, code) = import_to(&data_dir, &[&rides]);
+    assert_eq!((told.len(), code), (20, 0));
+    assert!(daemon.stop().success());
+    every_activity_is_there_once(&data_dir, 20);
+}
