@@ -35,6 +35,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// Whether the wall clock can be believed.
     pub clock: Clock,
+    /// How files come in.
+    pub import: Import,
     /// The wall page.
     pub web: Web,
     /// Destinations, by a name of your choice.
@@ -166,6 +168,43 @@ pub enum SyncedBy {
     Timesyncd,
     /// The operator: the machine is kept on time by something else.
     Operator,
+}
+
+/// `[import]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Import {
+    /// Folder that files are taken from, seen from the data folder; none when not given.
+    pub folder: Option<PathBuf>,
+    /// A file in the folder that seems half copied is taken as it is once it has not changed for so long.
+    pub settle_s: u16,
+    /// Size of a recording, unpacked.
+    pub max_file_mb: u16,
+    /// Size of an archive.
+    pub max_archive_mb: u16,
+    /// Messages in a FIT file.
+    pub max_messages: u32,
+    /// Definitions in a FIT file.
+    pub max_definitions: u32,
+    /// Segments of a FIT file.
+    pub max_segments: u16,
+    /// Time that reading one recording may take.
+    pub read_limit_s: u16,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            settle_s: 60,
+            max_file_mb: 32,
+            max_archive_mb: 256,
+            max_messages: 1_500_000,
+            max_definitions: 65_536,
+            max_segments: 64,
+            read_limit_s: 60,
+        }
+    }
 }
 
 /// `[web]`

@@ -22,11 +22,11 @@ use crate::buffer::{self, Buffer, BufferError, Keeper};
 use crate::clock::{Clock, SyncSource};
 use crate::config::{self, Config, Connect};
 use crate::exit::{Exit, Failure};
-use crate::history::{self, Bounds, History, Importer};
+use crate::history::{self, Bounds, History, Importer, Inbox};
 use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
-use crate::{notify, secret, simulate, sink, timekeeper, web};
+use crate::{fit, notify, secret, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
 const SOURCES_LIMIT: Duration = Duration::from_secs(10);
@@ -147,6 +147,21 @@ pub fn collecting(config: &Config, data_dir: &Path) -> Result<buffer::Options, F
     })
 }
 
+/// How much may be brought at once, as configured.
+pub fn bounds(import: &config::Import) -> Bounds {
+    Bounds {
+        file: fit::Limits {
+            bytes: u64::from(import.max_file_mb) << 20,
+            messages: import.max_messages.into(),
+            definitions: import.max_definitions.into(),
+            segments: import.max_segments.into(),
+        },
+        archive_bytes: u64::from(import.max_archive_mb) << 20,
+        time: Duration::from_secs(import.read_limit_s.into()),
+        ..Bounds::default()
+    }
+}
+
 /// SIGTERM and SIGINT.
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -243,7 +258,7 @@ impl House {
             intake: self.intake.clone(),
             buffer: self.buffer.clone(),
             clock: self.clock.clone(),
-            bounds: Bounds::default(),
+            bounds: bounds(&self.config.import),
             stop: stop_sources.clone(),
         });
         let tended = importer.clone();
@@ -251,6 +266,14 @@ impl House {
             tended.tend().await;
             Ok(())
         });
+        if let Some(folder) = &self.config.import.folder {
+            let settle = Duration::from_secs(self.config.import.settle_s.into());
+            let inbox = Inbox::new(importer.clone(), self.data_dir.join(folder), settle);
+            running.spawn(async move {
+                inbox.run().await;
+                Ok(())
+            });
+        }
         let site = web::Site::new(web::Parts {
             gateway: self.gateway,
             config: self.config.clone(),

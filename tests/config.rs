@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use pulsegate::config::{
-    self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Mqtt, MqttVersion,
-    Sink, Strap, SyncedBy, Web,
+    self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Import, Mqtt,
+    MqttVersion, Sink, Strap, SyncedBy, Web,
 };
 use pulsegate::reading::StrapId;
 
-/// Fifteen kinds of mistakes. The number in the comment is the line.
+/// Seventeen kinds of mistakes. The number in the comment is the line.
 const WRONG: &str = r#"data_dirr = "/var/lib/pulsegate"          # 1 unknown key at the top
 [gateway]
 id = "club north"                          # 3 a space in an id
@@ -42,6 +42,9 @@ rotat_mb = 5                               # 28 unknown key
 backlog_share_percent = 0                  # 30 out of range
 backlog_per_s = 9                          # 31 out of range
 backlog_start_s = 3601                     # 32 out of range
+[import]
+folder = ""                                # 34 empty
+max_file_mb = 0                            # 35 out of range
 "#;
 
 #[test]
@@ -69,6 +72,8 @@ fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
         (30, "delivery.backlog_share_percent"),
         (31, "delivery.backlog_per_s"),
         (32, "delivery.backlog_start_s"),
+        (34, "import.folder"),
+        (35, "import.max_file_mb"),
     ];
     assert_eq!(told, expected, "{problems:#?}");
     assert!(problems.iter().all(|problem| !problem.message.is_empty()));
@@ -149,6 +154,16 @@ fn every_key() -> Config {
         buffer: Buffer { commit_every_ms: 1000, max_mb: 256, max_days: 0 },
         delivery: Delivery { backlog_share_percent: 50, backlog_per_s: 1000, backlog_start_s: 10 },
         clock: Clock { synced_by: SyncedBy::Operator },
+        import: Import {
+            folder: path.clone(),
+            settle_s: 60,
+            max_file_mb: 32,
+            max_archive_mb: 256,
+            max_messages: 1_500_000,
+            max_definitions: 65_536,
+            max_segments: 64,
+            read_limit_s: 60,
+        },
         web: Web { listen: String::new(), host_names: Vec::new(), max_heart_rate_bpm: 190 },
         sinks: [
             (

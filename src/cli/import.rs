@@ -57,8 +57,9 @@ enum Door {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let files = files(&args.paths)?;
     let door = if args.dry_run {
+        let (config, _) = args.folder.load()?;
         log::start("warn");
-        Door::DryRun(Bounds::default())
+        Door::DryRun(gateway::bounds(&config.import))
     } else {
         let (config, data_dir) = args.folder.load()?;
         Door::open(&config, &data_dir).await?
@@ -142,7 +143,7 @@ impl Door {
             intake: Intake::new(buffer.clone(), Board::default()),
             buffer: buffer.clone(),
             clock: clock.map_err(|error| Failure::new(Exit::Software, error))?,
-            bounds: Bounds::default(),
+            bounds: gateway::bounds(&config.import),
             stop: CancellationToken::new(),
         });
         Ok(Self::Stopped { importer, buffer, keeper })
@@ -154,10 +155,17 @@ impl Door {
             Ok(file) => file,
             Err(reason) => return Ok(vec![Outcome::rejected(&name, reason)]),
         };
-        match self {
-            Self::DryRun(bounds) => look(file, &name, bounds).await.map_err(failed),
-            Self::Running(client) => client.import(file, &name).await,
-            Self::Stopped { importer, .. } => importer.import(file, &name).await.map_err(failed),
+        let brought = match self {
+            Self::Running(client) => return client.import(file, &name).await,
+            Self::DryRun(bounds) => look(file, &name, bounds).await,
+            Self::Stopped { importer, .. } => importer.import(file, &name).await,
+        };
+        match brought {
+            // A bad place on a stick: the other files shall come in.
+            Err(HistoryError::Source(error)) => {
+                Ok(vec![Outcome::rejected(&name, format!("cannot be read: {error}"))])
+            }
+            brought => brought.map_err(failed),
         }
     }
 
@@ -181,7 +189,7 @@ fn open(path: &Path) -> Result<File, String> {
 fn failed(error: HistoryError) -> Failure {
     match error {
         HistoryError::Log(error) => door::failed(error.into()),
-        HistoryError::Disk { .. } => Failure::new(Exit::Io, error),
+        HistoryError::Disk { .. } | HistoryError::Source(_) => Failure::new(Exit::Io, error),
         HistoryError::Stopping => Failure::new(Exit::Unavailable, error),
     }
 }
@@ -270,7 +278,7 @@ impl Told {
         let all = self.counts.values().sum::<usize>();
         let counts =
             [Word::Imported, Word::Salvaged, Word::Duplicate, Word::NotAnActivity, Word::Rejected]
-                .map(|result| format!("{} {}", self.count(result), word(result)));
+                .map(|result| format!("{} {}", self.count(result), result.in_words()));
         let files = if all == 1 { "file" } else { "files" };
         text += &format!("{all} {files}: {}\n", counts.join(", "));
         if self.form == Form::Json {
@@ -282,19 +290,9 @@ impl Told {
     }
 }
 
-fn word(result: Word) -> &'static str {
-    match result {
-        Word::Imported => "imported",
-        Word::Duplicate => "duplicate",
-        Word::Salvaged => "salvaged",
-        Word::NotAnActivity => "not an activity",
-        Word::Rejected => "rejected",
-    }
-}
-
 /// A file in one line.
 fn line(outcome: &Outcome) -> String {
-    let mut text = format!("{:<15} {}", word(outcome.result), printable(&outcome.file));
+    let mut text = format!("{:<15} {}", outcome.result.in_words(), printable(&outcome.file));
     if let Some(reason) = &outcome.reason {
         text += &format!(": {}", printable(reason));
     }

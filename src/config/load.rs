@@ -245,6 +245,18 @@ fn check(config: &Config, report: &mut Report<'_>) {
     report.range(&key("backlog_share_percent"), delivery.backlog_share_percent, &(1..=100));
     report.range(&key("backlog_per_s"), delivery.backlog_per_s, &(10..=1_000_000));
     report.range(&key("backlog_start_s"), delivery.backlog_start_s, &(0..=3600));
+    let import = &config.import;
+    let key = |last| ["import", last];
+    report.range(&key("settle_s"), import.settle_s, &(1..=3600));
+    report.range(&key("max_file_mb"), import.max_file_mb, &(1..=1024));
+    report.range(&key("max_archive_mb"), import.max_archive_mb, &(1..=4096));
+    report.range(&key("max_messages"), import.max_messages, &(1000..=100_000_000));
+    report.range(&key("max_definitions"), import.max_definitions, &(16..=16_777_216));
+    report.range(&key("max_segments"), import.max_segments, &(1..=10_000));
+    report.range(&key("read_limit_s"), import.read_limit_s, &(1..=3600));
+    if import.folder.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+        report.senseless(&key("folder"), "is empty; leave it out to have no folder watched");
+    }
     report.range(&["web", "max_heart_rate_bpm"], config.web.max_heart_rate_bpm, &(100..=240));
     let listen = &config.web.listen;
     if !listen.is_empty() && listen.parse::<SocketAddr>().is_err() {

@@ -201,7 +201,7 @@ impl Reading {
         stop: &CancellationToken,
     ) -> Result<Self, HistoryError> {
         let (name, bounds, stop) = (name.to_owned(), *bounds, stop.clone());
-        let parcel = blocking(move || Ok(Parcel::open(source, &name, bounds, stop))).await?;
+        let parcel = blocking(move || Parcel::open(source, &name, bounds, stop)).await?;
         Ok(Self(Some(parcel)))
     }
 

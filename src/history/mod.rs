@@ -23,6 +23,7 @@
 mod disk;
 mod format;
 mod import;
+mod inbox;
 mod outcome;
 mod parcel;
 mod pending;
@@ -30,6 +31,7 @@ mod pending;
 pub use disk::Scratch;
 pub use format::is_known;
 pub use import::{Importer, Parts, look};
+pub use inbox::Inbox;
 pub use outcome::{Outcome, Session, Word};
 pub use parcel::Bounds;
 
@@ -59,6 +61,9 @@ pub enum HistoryError {
         /// What the disk says.
         source: io::Error,
     },
+    /// What was brought could not be read to its end, for a reason that may pass.
+    #[error("reading what was brought")]
+    Source(#[source] io::Error),
     /// The log.
     #[error("noting an activity in the log")]
     Log(#[from] BufferError),

@@ -21,6 +21,19 @@ pub enum Word {
     Rejected,
 }
 
+impl Word {
+    /// It in words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Duplicate => "duplicate",
+            Self::Salvaged => "salvaged",
+            Self::NotAnActivity => "not an activity",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// One session of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {

@@ -120,13 +120,13 @@ impl Parcel {
         name: &str,
         bounds: Bounds,
         stop: CancellationToken,
-    ) -> Self {
-        let content = look(&mut source, &bounds);
-        let content = content.map_or_else(Content::Refused, |look| match look {
+    ) -> Result<Self, HistoryError> {
+        let content = match look(&mut source, &bounds).map_err(HistoryError::Source)? {
             Look::One => Content::One(source),
-            Look::Archive(size) => open_archive(source, size),
-        });
-        Self { name: name.to_owned(), bounds, stop, content }
+            Look::Archive(size) => open_archive(source, size)?,
+            Look::TooMuch(reason) => Content::Refused(reason),
+        };
+        Ok(Self { name: name.to_owned(), bounds, stop, content })
     }
 
     /// The next recording, unpacked into a new file in `folder`; `None` when that was all.
@@ -204,28 +204,34 @@ impl Parcel {
 enum Look {
     One,
     Archive(u64),
+    TooMuch(String),
 }
 
-/// Why a source cannot be read, in words.
-fn unreadable(error: impl std::fmt::Display) -> String {
-    format!("cannot be read: {error}")
+/// What an error of reading means: that the disk fails, which is not the file's fault, or that it cannot be unpacked.
+fn fault(error: io::Error) -> Result<Unpacked, HistoryError> {
+    if error.raw_os_error().is_some() {
+        return Err(HistoryError::Source(error));
+    }
+    Ok(Unpacked::Not(format!("damaged: {error}")))
 }
 
-fn look(source: &mut File, bounds: &Bounds) -> Result<Look, String> {
+fn look(source: &mut File, bounds: &Bounds) -> io::Result<Look> {
     let mut head = [0; 4];
-    let length = peek(source, &mut head).map_err(unreadable)?;
-    let size = source.metadata().map_err(unreadable)?.len();
+    let length = peek(source, &mut head)?;
+    let size = source.metadata()?.len();
     let most = bounds.bytes_of(&head[..length]);
     if size > most {
-        return Err(format!("{size} bytes, {most} are allowed"));
+        return Ok(Look::TooMuch(format!("{size} bytes, {most} are allowed")));
     }
     if !ZIP.contains(&head) {
         return Ok(Look::One);
     }
-    let files = zip_files(source, size).map_err(unreadable)?;
+    let files = zip_files(source, size)?;
     if files > bounds.archive_files {
         let most = bounds.archive_files;
-        return Err(format!("an archive of {files} files or more, {most} are allowed"));
+        return Ok(Look::TooMuch(format!(
+            "an archive of {files} files or more, {most} are allowed"
+        )));
     }
     Ok(Look::Archive(size))
 }
@@ -257,17 +263,20 @@ fn zip_files(file: &mut File, size: u64) -> io::Result<usize> {
     Ok(counts.max().unwrap_or(0))
 }
 
-fn open_archive(source: File, size: u64) -> Content {
+fn open_archive(source: File, size: u64) -> Result<Content, HistoryError> {
     // The reader has seen hostile archives, but not every one.
     let opened = catch_unwind(AssertUnwindSafe(|| ZipArchive::new(BufReader::new(source))));
-    match opened {
+    Ok(match opened {
         Ok(Ok(archive)) => {
             let left = size.saturating_mul(RATIO);
             Content::Archive { archive: Box::new(archive), next: 0, left, some: false }
         }
+        Ok(Err(ZipError::Io(error))) if error.raw_os_error().is_some() => {
+            return Err(HistoryError::Source(error));
+        }
         Ok(Err(error)) => Content::Refused(format!("a damaged archive: {error}")),
         Err(_) => Content::Refused("a damaged archive".to_owned()),
-    }
+    })
 }
 
 /// Whether a file in an archive is looked at. macOS puts something beside each file that is none.
@@ -293,6 +302,7 @@ fn unpack_member(
         Err(ZipError::UnsupportedArchive(why)) => {
             return Ok(Unpacked::Not(format!("packed in a way that is not known here: {why}")));
         }
+        Err(ZipError::Io(error)) => return fault(error),
         Err(error) => return Ok(Unpacked::Not(format!("damaged in the archive: {error}"))),
     };
     unpack(BufReader::new(member), folder, left, bounds)
@@ -318,7 +328,7 @@ fn try_unpack(
 ) -> Result<Unpacked, HistoryError> {
     let is_packed = match source.fill_buf() {
         Ok(head) => head.starts_with(&GZIP),
-        Err(error) => return Ok(Unpacked::Not(unreadable(error))),
+        Err(error) => return fault(error),
     };
     if is_packed {
         copy(MultiGzDecoder::new(source), folder, left, bounds)
@@ -342,7 +352,7 @@ fn copy(
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Ok(Unpacked::Not(unreadable(error))),
+            Err(error) => return fault(error),
         };
         bytes += length as u64;
         if bytes > bounds.file.bytes {

@@ -44,7 +44,9 @@ impl From<HistoryError> for Problem {
             HistoryError::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
-            HistoryError::Disk { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            HistoryError::Disk { .. } | HistoryError::Source(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self(status, Refused { error: chain(&error), parameter: None })
     }
