@@ -388,4 +388,65 @@ mod tests {
         assert!((RrInterval(1024).millis() - 1000.0).abs() < f64::EPSILON);
         assert!((RrInterval(340).millis() - 332.03125).abs() < f64::EPSILON);
     }
+
+    #[test]
+    fn an_event_of_a_later_release_can_be_read_and_is_told_as_unknown() {
+        let text = r#"{"event":"moon_landing","crew":3}"#;
+        assert_eq!(serde_json::from_str::<EventKind>(text).unwrap(), EventKind::Unknown);
+        let known = r#"{"event":"started","version":"0.1.0"}"#;
+        let started = EventKind::Started { version: "0.1.0".to_owned() };
+        assert_eq!(serde_json::from_str::<EventKind>(known).unwrap(), started);
+    }
+
+    #[test]
+    fn the_event_of_the_longest_activity_fits_into_the_log_and_comes_back() {
+        use crate::activity::{
+            Activity, ActivityId, Checksum, Counts, FileFormat, Origin, Quality, Totals, UnixMs,
+        };
+        let long = Some(f64::MAX / 3.0);
+        let origin = Origin { product_name: Some("x".repeat(4000)), ..Origin::default() };
+        let activity = Activity {
+            id: ActivityId::new(&origin, UnixMs(i64::MAX), u32::MAX, Some(u64::MAX)),
+            index: u32::MAX,
+            origin,
+            sport: Some(254),
+            sub_sport: Some(254),
+            sport_name: Some("x".repeat(4000)),
+            start: UnixMs(i64::MIN),
+            utc_offset_min: Some(-840),
+            totals: Totals {
+                elapsed_s: long,
+                timer_s: long,
+                distance_m: long,
+                calories_kcal: Some(65_534),
+                avg_hr_bpm: Some(254),
+                max_hr_bpm: Some(254),
+                ..Totals::default()
+            },
+            laps: Vec::new(),
+            pauses: Vec::new(),
+            devices: Vec::new(),
+            counts: Counts {
+                records: u64::MAX,
+                hr_samples: u64::MAX,
+                hr_sum: f64::MAX,
+                rr_intervals: u64::MAX,
+            },
+            quality: Quality {
+                checksum: Checksum::Absent,
+                broken_at: Some(u64::MAX),
+                synthesised: false,
+                clock_unset: false,
+                untimed_records: u64::MAX,
+                skipped_messages: u64::MAX,
+                laps_left_out: u32::MAX,
+            },
+        };
+        let summary = Summary::new(&activity, &"f".repeat(64), FileFormat::Fit);
+        let kind = EventKind::Activity(Box::new(summary));
+        let text = serde_json::to_string(&kind).unwrap();
+        assert!(text.len() <= 2048, "{} bytes", text.len());
+        assert!(text.starts_with(r#"{"event":"activity","activity":""#), "{text}");
+        assert_eq!(serde_json::from_str::<EventKind>(&text).unwrap(), kind);
+    }
 }

@@ -88,6 +88,10 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     ),
     (&["src/ble/"], &["crate::sink", "crate::web"]),
     (&["src/fit/", "src/track/"], &["crate::sink", "crate::buffer", "crate::web"]),
+    (
+        &["src/history/"],
+        &["crate::sink", "crate::web", "crate::ble", "crate::config", "crate::cli", "sled"],
+    ),
     (&["src/buffer/"], &["crate::sink", "crate::ble", "crate::sensor", "crate::web"]),
     (&["src/sink/"], &["crate::ble", "crate::web"]),
     (&["src/sink/mqtt"], &["super::file", "crate::sink::file"]),
@@ -105,6 +109,8 @@ const ENGINES: &[(&str, &str)] = &[
     ("reqwest", "src/cli/client.rs"),
     ("fitparser", "src/fit/decode.rs"),
     ("quick_xml", "src/track/xml.rs"),
+    ("flate2", "src/history/parcel.rs"),
+    ("ZipArchive", "src/history/parcel.rs"),
 ];
 
 #[test]
