@@ -350,6 +350,10 @@ pub struct Quality {
 pub enum FileFormat {
     /// FIT.
     Fit,
+    /// TCX, Garmin's Training Center Database.
+    Tcx,
+    /// GPX.
+    Gpx,
 }
 
 impl FileFormat {
@@ -357,6 +361,8 @@ impl FileFormat {
     pub fn extension(self) -> &'static str {
         match self {
             Self::Fit => "fit",
+            Self::Tcx => "tcx",
+            Self::Gpx => "gpx",
         }
     }
 }

@@ -68,7 +68,7 @@ fn a_dry_run_tells_what_would_become_of_each_file_and_keeps_nothing() {
         ("hr_only_indoor_hrv.fit", "imported"),
         ("trunc_50.fit", "salvaged"),
         ("workout_min.fit", "not_an_activity"),
-        ("not_fit_gpx.fit", "rejected"),
+        ("five_bytes.fit", "rejected"),
     ]
     .map(|(name, result)| (fixture(name), result));
     let paths: Vec<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
@@ -354,4 +354,89 @@ fn a_daemon_that_is_killed_while_it_takes_files_in_finishes_them_when_it_starts(
     assert_eq!((told.len(), code), (20, 0));
     assert!(daemon.stop().success());
     every_activity_is_there_once(&data_dir, 20);
+}
+
+/// The same minute as TCX and as GPX, the one in UTF-8, the other in UTF-16 with its mark.
+fn tracks() -> (Vec<u8>, Vec<u8>) {
+    let stamp = |second: u32| format!("2026-06-10T04:{:02}:{:02}Z", second / 60, second % 60);
+    let mut tcx = format!(
+        "\u{FEFF}\n<?xml version=\"1.0\"?>\n<!-- {} -->\n<TrainingCenterDatabase><Activities><Activity Sport=\"Running\">\
+         <Id>{}</Id><Lap StartTime=\"{}\"><TotalTimeSeconds>60</TotalTimeSeconds><Calories>9</Calories><Track>",
+        "-".repeat(5000).replace('-', "= "),
+        stamp(0),
+        stamp(0)
+    );
+    let mut gpx = "<gpx version=\"1.1\"><trk><type>cycling</type><trkseg>".to_owned();
+    for second in 0..61 {
+        let (at, bpm) = (stamp(second), 100 + second % 10);
+        tcx += &format!(
+            "<Trackpoint><Time>{at}</Time><HeartRateBpm><Value>{bpm}</Value></HeartRateBpm></Trackpoint>"
+        );
+        gpx += &format!("<trkpt lat=\"47.5\" lon=\"8.{second}\"><time>{at}</time></trkpt>");
+    }
+    tcx += "</Track></Lap></Activity></Activities></TrainingCenterDatabase>";
+    gpx += "</trkseg></trk></gpx>";
+    let wide = format!("\u{FEFF}{gpx}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    (tcx.into_bytes(), wide)
+}
+
+#[test]
+fn tcx_and_gpx_come_in_by_the_same_door_once_and_keep_their_endings() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let brought = folder.path().join("brought");
+    std::fs::create_dir(&brought).unwrap();
+    let (tcx, gpx) = tracks();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(brought.join(name), bytes).unwrap();
+    write("a.TCX", &tcx);
+    write("b.gpx.gz", &gzipped(&gpx));
+    // What it is, its bytes say.
+    write("c.fit", &gpx);
+    write("d.gpx", &ride(1));
+    write("e.zip", &archive(&[("1.tcx", &tcx), ("2.tcx.gz", &gzipped(&tcx)), ("3.gpx", &gpx)]));
+    write("notes.xml", &tcx);
+    let (told, code) = import_to(&data_dir, &[&brought]);
+    let words: Vec<_> = told.iter().map(|told| told["result"].as_str().unwrap()).collect();
+    let (new, known) = ("imported", "duplicate");
+    assert_eq!((words, code), (vec![new, new, known, new, known, known, known], 0), "{told:?}");
+    every_activity_is_there_once(&data_dir, 3);
+    let listed = history(&data_dir);
+    let kept: BTreeMap<_, _> =
+        listed.iter().map(|one| (one["format"].as_str().unwrap(), one)).collect();
+    assert_eq!(kept.keys().copied().collect::<Vec<_>>(), ["fit", "gpx", "tcx"]);
+    for (ending, bytes) in [("tcx", &tcx), ("gpx", &gpx)] {
+        let sha256 = kept[ending]["sha256"].as_str().unwrap();
+        let original = data_dir.join(format!("history/originals/{sha256}.{ending}"));
+        assert_eq!(&std::fs::read(original).unwrap(), bytes, "unpacked, to the byte");
+    }
+    assert_eq!((&kept["tcx"]["sport"], &kept["tcx"]["hr_samples"]), (&1.into(), &61.into()));
+    assert_eq!((&kept["gpx"]["sport"], &kept["gpx"]["records"]), (&2.into(), &61.into()));
+}
+
+#[test]
+fn a_cut_tcx_file_is_salvaged_and_other_xml_is_told_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let (tcx, _) = tracks();
+    let files = [
+        write("cut.tcx", &tcx[..tcx.len() * 19 / 20]),
+        write("page.gpx", b"<?xml version=\"1.0\"?><html><body/></html>"),
+        write("odd.gpx", b"<?xml version='1.0' encoding='Shift_JIS'?><gpx/>"),
+        write("course.gpx", b"<gpx><trk><trkseg><trkpt lat='1' lon='2'/></trkseg></trk></gpx>"),
+    ];
+    let data_dir = folder.path().join("data");
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let (told, code) = import_to(&data_dir, &paths);
+    let words: Vec<_> = told.iter().map(|told| told["result"].as_str().unwrap()).collect();
+    assert_eq!((words, code), (vec!["salvaged", "rejected", "rejected", "not_an_activity"], 65));
+    let reason = |at: usize| told[at]["reason"].as_str().unwrap();
+    assert!(reason(0).contains("it ends before its end"), "{}", reason(0));
+    assert_eq!(reason(1), "neither TCX nor GPX: it begins with <html>");
+    assert_eq!(reason(2), "its encoding is \"shift_jis\"; save it as UTF-8");
+    let listed = history(&data_dir);
+    assert!(listed.len() == 1 && listed[0]["quality"]["broken_at"].is_u64(), "{listed:?}");
 }

@@ -31,7 +31,7 @@ const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files (.fit, .fit.gz, .zip) and folders of them
+    /// Files (.fit, .tcx, .gpx, also with .gz behind it; .zip) and folders of them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
     #[command(flatten)]

@@ -38,7 +38,7 @@ enum Command {
     Scan(scan::Args),
     /// Show what a running daemon says of itself.
     Status(status::Args),
-    /// Bring in recorded activities: FIT files, also packed, and folders of them
+    /// Bring in recorded activities: FIT, TCX and GPX files, also packed, and folders of them
     Import(import::Args),
     /// List the activities that have come in
     History(history::Args),

@@ -1,21 +1,35 @@
 //! Which kind of file something is, and how such a file is read: the one place that a further format is added to.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::activity::FileFormat;
 use crate::fit::{self, FileReport, Limits};
+use crate::track;
 
 /// How names of recordings end, in lower case; each of them may be followed by `.gz`.
-const ENDINGS: [&str; 1] = [".fit"];
+const ENDINGS: [&str; 3] = [".fit", ".tcx", ".gpx"];
 
-/// The kind of a file that begins with these bytes. Whatever is nothing else is held to be FIT, whose reader sees
-/// through damaged headers and says what is wrong.
-pub(super) fn of(_head: &[u8]) -> FileFormat {
-    FileFormat::Fit
+/// Bytes that tell whether something is XML: a mark, blanks, the first tag.
+const HEAD: u64 = 256;
+
+/// The kind of a file, by its bytes alone, and back to its beginning. Whatever is nothing else is held to be FIT, whose
+/// reader sees through damaged headers and says what is wrong.
+pub(super) fn of(mut file: &File, limits: &Limits) -> io::Result<FileFormat> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEAD).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    if !track::is_markup(&head) {
+        return Ok(FileFormat::Fit);
+    }
+    let format = track::kind(file, limits)?;
+    file.seek(SeekFrom::Start(0))?;
+    // The reader of either says what it is instead, and nothing of it is kept.
+    Ok(format.unwrap_or(FileFormat::Gpx))
 }
 
-/// Reads a file of this kind.
+/// Reads a file of this kind, which stands at its beginning.
 pub(super) fn read(
     format: FileFormat,
     file: &File,
@@ -24,6 +38,7 @@ pub(super) fn read(
 ) -> io::Result<FileReport> {
     match format {
         FileFormat::Fit => fit::read(file, limits, go_on, &mut |_, _| {}),
+        FileFormat::Tcx | FileFormat::Gpx => track::read(file, limits, go_on, &mut |_, _| {}),
     }
 }
 

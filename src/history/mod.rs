@@ -10,7 +10,7 @@
 //!
 //! Beside the buffer, in `history/` of the data folder, for the owner only:
 //!
-//! - `originals/SHA256.fit`: the bytes, once, unpacked;
+//! - `originals/SHA256.fit` (`.tcx`, `.gpx`): the bytes, once, unpacked;
 //! - `pending/ID.json`: an activity whose event may or may not be in the log yet;
 //! - `activities/ID.json`: an activity whose event is durable, with its place in the log.
 //!
@@ -18,7 +18,7 @@
 //! pending, event in the log, activity, pending removed. Who finds a pending one looks for its event in the log, from
 //! where the log ended at the first try, before it writes one.
 //!
-//! What a file holds is not known here ([`crate::fit`] reads), nor where activities go from here (sinks see the events).
+//! What a file holds is not known here ([`crate::fit`] and [`crate::track`] read), nor where activities go from here (sinks see the events).
 
 mod disk;
 mod format;

@@ -175,18 +175,18 @@ impl Parcel {
     }
 
     fn read(&self, name: String, unpacked: Unpacked) -> Result<Piece, HistoryError> {
-        let (mut scratch, sha256) = match unpacked {
+        let (scratch, sha256) = match unpacked {
             Unpacked::Not(reason) => return Ok(Piece::Not(Outcome::rejected(&name, reason))),
             Unpacked::Whole { scratch, sha256, .. } => (scratch, sha256),
         };
-        let mut head = [0; 512];
-        let length = peek(&mut scratch.file, &mut head);
-        let length = length.map_err(HistoryError::disk("reading", scratch.path()))?;
-        let format = format::of(&head[..length]);
         let deadline = Instant::now() + self.bounds.time;
         let mut go_on = || Instant::now() < deadline && !self.stop.is_cancelled();
-        let reading = || format::read(format, &scratch.file, &self.bounds.file, &mut go_on);
-        let report = match catch_unwind(AssertUnwindSafe(reading)) {
+        let limits = &self.bounds.file;
+        let reading = || -> io::Result<(FileFormat, FileReport)> {
+            let format = format::of(&scratch.file, limits)?;
+            Ok((format, format::read(format, &scratch.file, limits, &mut go_on)?))
+        };
+        let (format, report) = match catch_unwind(AssertUnwindSafe(reading)) {
             Err(_) => {
                 let reason = "a fault of the reader; please report it, with the file if you can";
                 return Ok(Piece::Not(Outcome::rejected(&name, reason)));

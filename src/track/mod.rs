@@ -14,14 +14,60 @@ mod xml;
 
 use std::io::{self, Read};
 
-use crate::activity::{Counts, Item, Quality};
+use crate::activity::{Counts, FileFormat, Item, Quality};
 use crate::fit::{Class, FileKind, FileReport, Limits};
 
 use gather::Gather;
+use text::Text;
 use xml::{Event, Xml, XmlError};
 
 /// Events between two questions whether to go on.
 const EVENTS_A_TURN: u32 = 4096;
+
+/// Whether something that begins with these bytes is XML: a tag comes first, behind a mark and blanks.
+pub fn is_markup(head: &[u8]) -> bool {
+    let mut text = String::new();
+    let decoded = Text::new(head, head.len() as u64).map(|text_of| {
+        // The end of a head is in the middle of something; what stands before it counts.
+        let _ = text_of.take(head.len() as u64).read_to_string(&mut text);
+    });
+    match decoded {
+        Ok(()) => {
+            let mut rest = text.trim_start().chars();
+            rest.next() == Some('<')
+                && rest
+                    .next()
+                    .is_some_and(|letter| "?!_".contains(letter) || letter.is_alphabetic())
+        }
+        // Only a declaration names an encoding.
+        Err(_) => true,
+    }
+}
+
+/// Which of the two a file is, by its first element; `None` if it is neither, or does not come so far within `limits`.
+///
+/// # Errors
+///
+/// Only what the reader fails with.
+pub fn kind(reader: impl Read, limits: &Limits) -> io::Result<Option<FileFormat>> {
+    let first = Xml::new(reader, limits.bytes).and_then(|mut xml| {
+        xml.next()?;
+        Ok(format_of(xml.path()))
+    });
+    match first {
+        Err(XmlError::Io(error)) => Err(error),
+        first => Ok(first.unwrap_or(None)),
+    }
+}
+
+/// What a file with this root is.
+fn format_of(root: &str) -> Option<FileFormat> {
+    match root {
+        "TrainingCenterDatabase" => Some(FileFormat::Tcx),
+        "gpx" => Some(FileFormat::Gpx),
+        _ => None,
+    }
+}
 
 /// Reads a TCX or GPX file and says what it holds. Whatever the bytes are, it ends, and holds a few hundred kilobytes at
 /// most.
@@ -60,16 +106,18 @@ pub fn read(
             Err(error) => break Some((error.to_string(), xml.position())),
         };
         let outcome = match (&mut dialect, event) {
-            (Dialect::Unknown, Event::Open) => match xml.path() {
-                "TrainingCenterDatabase" => {
+            (Dialect::Unknown, Event::Open) => match format_of(xml.path()) {
+                Some(FileFormat::Tcx) => {
                     dialect = Dialect::Tcx(Box::default());
                     Ok(())
                 }
-                "gpx" => {
+                Some(FileFormat::Gpx) => {
                     dialect = Dialect::Gpx(gpx::Reader::new(&xml));
                     Ok(())
                 }
-                root => Err(format!("neither TCX nor GPX: it begins with <{root}>")),
+                Some(FileFormat::Fit) | None => {
+                    Err(format!("neither TCX nor GPX: it begins with <{}>", xml.path()))
+                }
             },
             (Dialect::Tcx(reader), event) => reader.take(event, &xml, &mut gather),
             (Dialect::Gpx(reader), event) => reader.take(event, &xml, &mut gather),
@@ -108,7 +156,11 @@ fn rejected(reason: String) -> FileReport {
 }
 
 fn report(gather: Gather<'_>, fault: Option<(String, u64)>, is_course: bool) -> FileReport {
-    let activities = gather.activities;
+    let mut activities = gather.activities;
+    // Nobody knows whether what was read last was all of it.
+    if let (Some((_, at)), Some(last)) = (&fault, activities.last_mut()) {
+        last.quality.broken_at = Some(*at);
+    }
     let mut quality = Quality {
         broken_at: fault.as_ref().map(|(_, at)| *at),
         synthesised: activities.iter().any(|activity| activity.quality.synthesised),

@@ -89,7 +89,11 @@ pub(crate) fn every_activity_is_there_once(data_dir: &Path, count: usize) {
     logged.sort();
     assert_eq!(logged, ids.into_iter().collect::<Vec<_>>());
     for one in &listed {
-        let name = format!("history/originals/{}.fit", one["sha256"].as_str().unwrap());
+        let name = format!(
+            "history/originals/{}.{}",
+            one["sha256"].as_str().unwrap(),
+            one["format"].as_str().unwrap()
+        );
         assert!(data_dir.join(&name).is_file(), "{name}");
     }
     assert_eq!(std::fs::read_dir(data_dir.join("history/pending")).unwrap().count(), 0);
