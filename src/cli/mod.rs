@@ -4,6 +4,7 @@ mod buffer;
 mod check;
 mod client;
 mod demo;
+mod export;
 mod history;
 mod import;
 mod run;
@@ -42,6 +43,8 @@ enum Command {
     Import(import::Args),
     /// List the activities that have come in
     History(history::Args),
+    /// Write an activity of the history as a file: FIT, TCX, GPX, CSV or JSON
+    Export(export::Args),
     /// Look into what is kept, take it out, deliver it once more, repair it.
     Buffer(buffer::Args),
 }
@@ -100,6 +103,7 @@ pub async fn main(args: Args) -> Result<(), Failure> {
         Command::Status(args) => status::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::History(args) => history::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Buffer(args) => buffer::run(args).await,
     }
 }

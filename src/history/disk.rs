@@ -119,7 +119,10 @@ impl Scratch {
     }
 
     /// Gives it its place for good; what was there is replaced.
-    pub(super) fn keep(self, place: &Path) -> Result<(), HistoryError> {
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn keep(self, place: &Path) -> Result<(), HistoryError> {
         self.file.sync_all().map_err(HistoryError::disk("syncing", place))?;
         std::fs::rename(&self.path, place).map_err(HistoryError::disk("renaming", place))?;
         let folder = place.parent().unwrap_or(Path::new("."));

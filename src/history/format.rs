@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::activity::FileFormat;
+use crate::activity::{FileFormat, Item};
 use crate::fit::{self, FileReport, Limits};
 use crate::track;
 
@@ -35,10 +35,11 @@ pub(super) fn read(
     file: &File,
     limits: &Limits,
     go_on: &mut dyn FnMut() -> bool,
+    sink: &mut dyn FnMut(usize, Item),
 ) -> io::Result<FileReport> {
     match format {
-        FileFormat::Fit => fit::read(file, limits, go_on, &mut |_, _| {}),
-        FileFormat::Tcx | FileFormat::Gpx => track::read(file, limits, go_on, &mut |_, _| {}),
+        FileFormat::Fit => fit::read(file, limits, go_on, sink),
+        FileFormat::Tcx | FileFormat::Gpx => track::read(file, limits, go_on, sink),
     }
 }
 

@@ -41,8 +41,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::activity::{Activity, ActivityId, FileFormat, Summary, UnixMs, in_words};
+use crate::activity::{Activity, ActivityId, FileFormat, Item, Summary, UnixMs, in_words};
 use crate::buffer::BufferError;
+use crate::fit::{FileReport, Limits};
 use crate::reading::EntryId;
 
 /// Version of the stored document.
@@ -196,5 +197,23 @@ impl History {
     pub fn open_original(&self, kept: &Kept) -> Result<std::fs::File, HistoryError> {
         let path = self.original(&kept.sha256, kept.format);
         std::fs::File::open(&path).map_err(HistoryError::disk("opening", &path))
+    }
+
+    /// Reads the file of an activity once more. Samples and beats go to `sink`, with the place of their activity in the
+    /// report, as the readers of [`crate::fit`] and [`crate::track`] tell them; `go_on` is asked now and then.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn replay(
+        &self,
+        kept: &Kept,
+        limits: &Limits,
+        go_on: &mut dyn FnMut() -> bool,
+        sink: &mut dyn FnMut(usize, Item),
+    ) -> Result<FileReport, HistoryError> {
+        let file = self.open_original(kept)?;
+        let path = self.original(&kept.sha256, kept.format);
+        let report = format::read(kept.format, &file, limits, go_on, sink);
+        report.map_err(HistoryError::disk("reading", &path))
     }
 }

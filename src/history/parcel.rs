@@ -184,7 +184,7 @@ impl Parcel {
         let limits = &self.bounds.file;
         let reading = || -> io::Result<(FileFormat, FileReport)> {
             let format = format::of(&scratch.file, limits)?;
-            Ok((format, format::read(format, &scratch.file, limits, &mut go_on)?))
+            Ok((format, format::read(format, &scratch.file, limits, &mut go_on, &mut |_, _| {})?))
         };
         let (format, report) = match catch_unwind(AssertUnwindSafe(reading)) {
             Err(_) => {
