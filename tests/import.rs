@@ -192,6 +192,14 @@ fn bombs_and_rubbish_are_rejected_with_a_reason() {
     assert_eq!(results(&told), BTreeMap::from([("rejected", 7)]), "{reasons:?}");
     assert!(reasons[0].contains("33554432 bytes"), "{reasons:?}");
     assert!(reasons[2].contains("unpacks to more"), "{reasons:?}");
+    // What is refused for its size counts against what an archive may unpack to.
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(170_000).collect();
+    let files: [(&str, &[u8]); 3] =
+        [("pad.csv", &noise), ("a.fit", &zeros), ("b.fit", &zeros[..20 << 20])];
+    let (told, _) = import(&[&write("padded.zip", &archive(&files))], &["--dry-run"]);
+    let reason = |file: usize| told[file]["reason"].as_str().unwrap();
+    assert!(reason(0).contains("33554432 bytes"), "{told:?}");
+    assert!(reason(1).contains("unpacks to more"), "{told:?}");
     let none = write("none.zip", &archive(&[("a.txt", b"x")]));
     let (told, code) = import(&[&none], &["--dry-run"]);
     assert_eq!((results(&told), code), (BTreeMap::from([("not_an_activity", 1)]), 0));

@@ -54,7 +54,8 @@ struct Seen {
     size: u64,
     changed: Option<SystemTime>,
     since: Instant,
-    complete: bool,
+    /// It was looked into, and is not complete.
+    is_partial: bool,
 }
 
 impl Inbox {
@@ -165,16 +166,16 @@ impl Inbox {
     ) -> Result<bool, HistoryError> {
         let known = self.seen.get(path);
         let Some(seen) = known.filter(|seen| (seen.size, seen.changed) == (size, changed)) else {
-            let seen = Seen { size, changed, since: Instant::now(), complete: true };
+            let seen = Seen { size, changed, since: Instant::now(), is_partial: false };
             self.seen.insert(path.to_owned(), seen);
             return Ok(false);
         };
-        if seen.complete {
+        if !seen.is_partial {
             if self.is_complete(path).await? {
                 return Ok(true);
             }
             if let Some(seen) = self.seen.get_mut(path) {
-                seen.complete = false;
+                seen.is_partial = true;
             }
         }
         Ok(self.seen.get(path).is_some_and(|seen| seen.since.elapsed() >= self.settle))

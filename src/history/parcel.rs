@@ -138,8 +138,8 @@ impl Parcel {
             Content::Done => Ok(None),
             Content::Refused(reason) => Ok(Some(Piece::Not(Outcome::rejected(&self.name, reason)))),
             Content::One(source) => {
-                let left = self.bounds.file.bytes;
-                let unpacked = unpack(BufReader::new(source), folder, left, &self.bounds)?;
+                let mut left = self.bounds.file.bytes;
+                let unpacked = unpack(BufReader::new(source), folder, &mut left, &self.bounds)?;
                 self.read(self.name.clone(), unpacked).map(Some)
             }
             Content::Archive { mut archive, mut next, mut left, mut some } => {
@@ -155,14 +155,11 @@ impl Parcel {
                         let member = format!("{}/{member}", self.name);
                         break (
                             member,
-                            unpack_member(&mut archive, place, folder, left, &self.bounds)?,
+                            unpack_member(&mut archive, place, folder, &mut left, &self.bounds)?,
                         );
                     }
                 };
                 some = true;
-                if let Unpacked::Whole { bytes, .. } = &unpacked {
-                    left = left.saturating_sub(*bytes);
-                }
                 self.content = Content::Archive { archive, next, left, some };
                 self.read(member, unpacked).map(Some)
             }
@@ -177,7 +174,7 @@ impl Parcel {
     fn read(&self, name: String, unpacked: Unpacked) -> Result<Piece, HistoryError> {
         let (scratch, sha256) = match unpacked {
             Unpacked::Not(reason) => return Ok(Piece::Not(Outcome::rejected(&name, reason))),
-            Unpacked::Whole { scratch, sha256, .. } => (scratch, sha256),
+            Unpacked::Whole { scratch, sha256 } => (scratch, sha256),
         };
         let deadline = Instant::now() + self.bounds.time;
         let mut go_on = || Instant::now() < deadline && !self.stop.is_cancelled();
@@ -286,7 +283,7 @@ fn is_taken(member: &str) -> bool {
 }
 
 enum Unpacked {
-    Whole { scratch: Scratch, sha256: String, bytes: u64 },
+    Whole { scratch: Scratch, sha256: String },
     Not(String),
 }
 
@@ -294,7 +291,7 @@ fn unpack_member(
     archive: &mut ZipArchive<BufReader<File>>,
     place: usize,
     folder: &Path,
-    left: u64,
+    left: &mut u64,
     bounds: &Bounds,
 ) -> Result<Unpacked, HistoryError> {
     let member = match archive.by_index(place) {
@@ -313,7 +310,7 @@ fn unpack_member(
 fn unpack(
     source: impl BufRead,
     folder: &Path,
-    left: u64,
+    left: &mut u64,
     bounds: &Bounds,
 ) -> Result<Unpacked, HistoryError> {
     let unpacking = AssertUnwindSafe(|| try_unpack(source, folder, left, bounds));
@@ -323,7 +320,7 @@ fn unpack(
 fn try_unpack(
     mut source: impl BufRead,
     folder: &Path,
-    left: u64,
+    left: &mut u64,
     bounds: &Bounds,
 ) -> Result<Unpacked, HistoryError> {
     let is_packed = match source.fill_buf() {
@@ -340,7 +337,7 @@ fn try_unpack(
 fn copy(
     mut source: impl Read,
     folder: &Path,
-    left: u64,
+    left: &mut u64,
     bounds: &Bounds,
 ) -> Result<Unpacked, HistoryError> {
     let mut scratch = Scratch::new(folder)?;
@@ -355,11 +352,14 @@ fn copy(
             Err(error) => return fault(error),
         };
         bytes += length as u64;
+        // Also of what is then refused: time was spent on it.
+        let rest = left.checked_sub(length as u64);
+        *left = rest.unwrap_or(0);
         if bytes > bounds.file.bytes {
             let most = bounds.file.bytes;
             return Ok(Unpacked::Not(format!("more than {most} bytes, which are allowed")));
         }
-        if bytes > left {
+        if rest.is_none() {
             let reason =
                 "the archive unpacks to more than its size can mean; nothing more is taken";
             return Ok(Unpacked::Not(reason.to_owned()));
@@ -371,5 +371,5 @@ fn copy(
     }
     let digest = digest.finish();
     let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Unpacked::Whole { scratch, sha256, bytes })
+    Ok(Unpacked::Whole { scratch, sha256 })
 }
