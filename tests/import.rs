@@ -330,6 +330,13 @@ fn a_running_daemon_takes_files_in_tells_its_sinks_and_shows_them() {
     assert_eq!((code, &one["result"]), (200, &"rejected".into()));
     let (code, _) = ask(&data_dir, "POST /api/v1/import?name=x.fit", &vec![1; 33 << 20]);
     assert_eq!(code, 413);
+    // Whoever is still writing hears it, too.
+    let large = folder.path().join("large.fit");
+    std::fs::File::create(&large).unwrap().set_len(150 << 20).unwrap();
+    for _ in 0..5 {
+        let (told, code) = import_to(&data_dir, &[&large]);
+        assert_eq!((results(&told), code), (BTreeMap::from([("rejected", 1)]), 65));
+    }
     assert!(daemon.stop().success());
     every_activity_is_there_once(&data_dir, 6);
     let left = std::fs::read_dir(data_dir.join("history/originals")).unwrap().count();

@@ -28,6 +28,9 @@ use crate::history::{History, HistoryError, Kept, Listed, Outcome};
 /// Bytes that tell what something is.
 const HEAD: usize = 4;
 
+/// What is too large is read on so far, and thrown away: who is still writing would not hear the answer.
+const DRAINED_MAX: u64 = 16 << 30;
+
 /// Longest name of a file; what is longer is cut.
 const NAME_MAX: usize = 1024;
 
@@ -77,17 +80,22 @@ async fn import(
     let failed = |error: io::Error| problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let mut pieces = body.into_data_stream();
     let mut head = Vec::new();
-    let mut length = 0;
+    let (mut length, mut most) = (0, u64::MAX);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| problem(StatusCode::BAD_REQUEST, chain(&error)))?;
         length += piece.len() as u64;
         head.extend(piece.iter().take(HEAD.saturating_sub(head.len())));
-        let most = importer.bounds().bytes_of(&head);
-        if head.len() >= HEAD && length > most {
-            let text = format!("more than {most} bytes, which are allowed");
-            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, text));
+        most = importer.bounds().bytes_of(&head);
+        if length > DRAINED_MAX {
+            break;
         }
-        file.write_all(&piece).await.map_err(failed)?;
+        if length <= most || head.len() < HEAD {
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+    }
+    if length > most {
+        let text = format!("more than {most} bytes, which are allowed");
+        return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     file.flush().await.map_err(failed)?;
     let outcomes = importer.import(scratch.handle()?, &name).await?;
