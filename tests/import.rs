@@ -289,7 +289,8 @@ fn ask(data_dir: &Path, request: &str, body: &[u8]) -> (u16, Vec<u8>) {
 fn a_running_daemon_takes_files_in_tells_its_sinks_and_shows_them() {
     let folder = tempfile::tempdir().unwrap();
     let rides = rides(folder.path(), 5);
-    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+    let config = format!("{CONFIG}[import]\nmax_file_mb = 1\n");
+    let daemon = Daemon::start(folder.path(), &config, &["--simulate", "1"]);
     daemon.wait_committed(3);
     let data_dir = daemon.data_dir().to_owned();
     let (told, code) = import_to(&data_dir, &[&rides]);
@@ -332,7 +333,7 @@ fn a_running_daemon_takes_files_in_tells_its_sinks_and_shows_them() {
     assert_eq!(code, 413);
     // Whoever is still writing hears it, too.
     let large = folder.path().join("large.fit");
-    std::fs::File::create(&large).unwrap().set_len(150 << 20).unwrap();
+    std::fs::File::create(&large).unwrap().set_len(40 << 20).unwrap();
     for _ in 0..5 {
         let (told, code) = import_to(&data_dir, &[&large]);
         assert_eq!((results(&told), code), (BTreeMap::from([("rejected", 1)]), 65));
