@@ -114,7 +114,7 @@ impl Scratch {
         self.file.try_clone().map_err(HistoryError::disk("opening", &self.path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

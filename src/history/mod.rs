@@ -74,7 +74,7 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Disk { doing, path, source }
     }

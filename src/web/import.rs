@@ -77,10 +77,10 @@ async fn import(
     let name: String = name.chars().take(NAME_MAX).collect();
     let scratch = importer.scratch().await?;
     let mut file = tokio::fs::File::from_std(scratch.handle()?);
-    let failed = |error: io::Error| problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let mut pieces = body.into_data_stream();
     let mut head = Vec::new();
     let (mut length, mut most) = (0, u64::MAX);
+    let mut written = Ok(());
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| problem(StatusCode::BAD_REQUEST, chain(&error)))?;
         length += piece.len() as u64;
@@ -89,15 +89,18 @@ async fn import(
         if length > DRAINED_MAX {
             break;
         }
-        if length <= most || head.len() < HEAD {
-            file.write_all(&piece).await.map_err(failed)?;
+        if written.is_ok() && (length <= most || head.len() < HEAD) {
+            written = file.write_all(&piece).await;
         }
     }
     if length > most {
         let text = format!("more than {most} bytes, which are allowed");
         return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
-    file.flush().await.map_err(failed)?;
+    if written.is_ok() {
+        written = file.flush().await;
+    }
+    written.map_err(HistoryError::disk("writing", scratch.path()))?;
     let outcomes = importer.import(scratch.handle()?, &name).await?;
     let mut text = String::new();
     for outcome in &outcomes {
