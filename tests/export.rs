@@ -19,7 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
-use daemon::{Daemon, output};
+use daemon::{Daemon, output, pulsegate};
 use operator::{CONFIG, text};
 use pulsegate::activity::Item;
 use pulsegate::fit::{self, Class, FileReport, Limits};
@@ -179,6 +179,19 @@ fn a_file_is_for_its_owner_only_and_none_is_overwritten_unless_asked_for() {
     assert!(said.contains("no sample has a position"), "{said}");
     assert_eq!(std::fs::read(&out).unwrap(), printed(&data_dir, "last", "csv"));
     assert_eq!(std::fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn without_a_name_it_is_put_where_one_stands_under_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, fit) = (folder.path().join("data"), folder.path().join("ride.fit"));
+    std::fs::write(&fit, ride(1)).unwrap();
+    import_to(&data_dir, &[&fit]);
+    let arguments = ["export", "last", "--format", "fit", "--data-dir", data_dir.to_str().unwrap()];
+    let output = pulsegate(&arguments).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let name = format!("{}.fit", id_of(&data_dir, &fit));
+    assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), ride(1));
 }
 
 #[test]

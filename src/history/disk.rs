@@ -125,7 +125,9 @@ impl Scratch {
     pub fn keep(self, place: &Path) -> Result<(), HistoryError> {
         self.file.sync_all().map_err(HistoryError::disk("syncing", place))?;
         std::fs::rename(&self.path, place).map_err(HistoryError::disk("renaming", place))?;
-        let folder = place.parent().unwrap_or(Path::new("."));
+        // Of a bare name it is empty.
+        let parent = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = parent.unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(HistoryError::disk("syncing the folder", folder))
     }
