@@ -107,6 +107,12 @@ impl Gateway {
         self.context.board.watch().borrow().sinks.get(sink).map_or(0, |sink| sink.delivered)
     }
 
+    /// Waits until the sink has asked where it stands: what comes in from then on is no backlog.
+    async fn begun(&self, name: &str) {
+        let state = self.context.buffer.state();
+        until("the sink begins", || state.borrow().cursors.contains_key(name).then_some(())).await;
+    }
+
     async fn all_delivered(&self, sink: &str, count: usize) {
         until("everything delivered", || (self.delivered(sink) >= count as u64).then_some(()))
             .await;
@@ -176,6 +182,7 @@ async fn everything_arrives_once_and_in_order(version: &str, test: &str) {
     let subscriber = Subscriber::new(broker.port, "backend").await;
     let mut gateway = Gateway::new();
     gateway.sink("club", version, broker.port, "live = false");
+    gateway.begun("club").await;
     let mut expected = gateway.events(3).await;
     for n in 0..5000 {
         expected.push(gateway.reading(n).await.0);
