@@ -82,7 +82,7 @@ impl ActivityId {
 }
 
 /// FNV-1a over what was measured, for recordings that do not say who made them. It tells apart what differs by chance; it
-/// is no defence against somebody who wants two activities to be one.
+/// is no defence against somebody who wants two activities to be one. It must never change: ids are made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest(u64);
 

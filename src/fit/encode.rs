@@ -14,16 +14,13 @@ mod wire;
 use std::io::{self, Seek, Write};
 use std::num::NonZeroU32;
 
+use super::stream::{FIRST_DATE, FIT_EPOCH, moment};
 use crate::activity::{Activity, Beat, Counts, Device, Item, RrMillis, Sample, UnixMs};
 
 use summary::Summaries;
 pub use summary::SummaryOf;
 use wire::{HRV_SLOTS, Kind, Value, Wire};
 
-/// 1989-12-31T00:00:00Z, from which FIT counts, in seconds since 1970.
-const FIT_EPOCH: i64 = 631_065_600;
-/// Smaller numbers are seconds since a device was switched on, not dates.
-const FIRST_DATE: u32 = 0x1000_0000;
 /// `manufacturer`: nobody that Garmin has registered. Other numbers would be a lie.
 const DEVELOPMENT: u16 = 255;
 
@@ -144,10 +141,6 @@ fn fit_time(at: UnixMs) -> Result<u32, Contradiction> {
     let seconds = u32::try_from(at.seconds().saturating_sub(FIT_EPOCH)).ok();
     let date = seconds.filter(|seconds| (FIRST_DATE..u32::MAX).contains(seconds));
     date.ok_or(Contradiction::NoDate(at))
-}
-
-fn moment(time: u32) -> UnixMs {
-    UnixMs::from_seconds(FIT_EPOCH + i64::from(time))
 }
 
 /// A record in the making: what was measured within one second, and the beats behind it.

@@ -163,3 +163,17 @@ pub struct FileReport {
     /// What all of the file holds, whatever it is.
     pub counts: Counts,
 }
+
+impl FileReport {
+    /// Nothing could be read, and why.
+    pub(crate) fn rejected(reason: String) -> Self {
+        Self {
+            result: Class::Rejected,
+            reason: Some(reason),
+            kind: FileKind::Empty,
+            quality: Quality::default(),
+            activities: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+}

@@ -10,7 +10,8 @@ use super::summary::{Recording, Recordings, is_streamed, is_summary};
 use super::table::{hrv, record};
 use super::{Class, FileKind, FileReport, Limits};
 use crate::activity::{
-    Activity, ActivityId, Checksum, Counts, Item, LAPS_MAX, PAUSES_MAX, Quality, Sample, UnixMs,
+    Activity, ActivityId, Checksum, ContentDigest, Counts, Item, LAPS_MAX, PAUSES_MAX, Quality,
+    RrMillis, Sample, UnixMs,
 };
 
 /// Messages between two questions whether to go on.
@@ -35,8 +36,10 @@ pub fn read(
     match try_read(reader, limits, go_on, sink) {
         Ok(report) => Ok(report),
         Err(Stop::Scan(ScanError::Io(error))) => Err(error),
-        Err(Stop::Scan(error)) => Ok(rejected(error.to_string())),
-        Err(Stop::Deadline) => Ok(rejected("reading took longer than is allowed".to_owned())),
+        Err(Stop::Scan(error)) => Ok(FileReport::rejected(error.to_string())),
+        Err(Stop::Deadline) => {
+            Ok(FileReport::rejected("reading took longer than is allowed".to_owned()))
+        }
     }
 }
 
@@ -48,17 +51,6 @@ enum Stop {
 impl From<ScanError> for Stop {
     fn from(error: ScanError) -> Self {
         Self::Scan(error)
-    }
-}
-
-fn rejected(reason: String) -> FileReport {
-    FileReport {
-        result: Class::Rejected,
-        reason: Some(reason),
-        kind: FileKind::Empty,
-        quality: Quality::default(),
-        activities: Vec::new(),
-        counts: Counts::default(),
     }
 }
 
@@ -135,7 +127,7 @@ struct Streamed {
     counts: Counts,
     untimed: u64,
     distance_m: Option<f64>,
-    digest: Digest,
+    digest: ContentDigest,
 }
 
 /// What streamed of a recording, session by session; one that has none counts as one.
@@ -276,27 +268,12 @@ impl Streamed {
         self.counts.hr_sum += rates.sum;
         self.untimed += u64::from(sample.at.is_none());
         self.distance_m = sample.distance_m.or(self.distance_m);
-        let position = sample.position.map_or(0, |at| (at.lat as u64) << 32 | at.lon as u32 as u64);
-        self.digest.add(sample.at.unwrap_or_default().0 as u64);
-        self.digest.add(u64::from(sample.heart_rate_bpm.unwrap_or(0xFF)));
-        self.digest.add(position);
-        self.digest.add(sample.distance_m.unwrap_or(0.0).to_bits());
+        self.digest.sample(sample);
     }
 
     fn beat(&mut self, rr: u16) {
         self.counts.rr_intervals += 1;
-        self.digest.add(u64::from(rr));
-    }
-}
-
-/// A digest of what was measured, for recordings that do not say who made them. It tells apart what differs by chance; it
-/// is no defence against somebody who wants two activities to be one. It must never change: ids are made of it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Digest(u64);
-
-impl Digest {
-    fn add(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.digest.beat(RrMillis(rr));
     }
 }
 
@@ -354,7 +331,7 @@ fn of_recording(
         if session.synthesised {
             totals.distance_m = streamed.distance_m;
         }
-        let content = (!recording.origin.identifies()).then_some(streamed.digest.0);
+        let content = (!recording.origin.identifies()).then_some(streamed.digest.value());
         let number = index as u32;
         made.push(Activity {
             id: ActivityId::new(&recording.origin, session.start, number, content),

@@ -5,9 +5,9 @@ use super::table::{hrv, record};
 use crate::activity::{Beat, Position, RrMillis, Sample, UnixMs};
 
 /// 1989-12-31T00:00:00Z, from which FIT counts, in seconds since 1970.
-const FIT_EPOCH: i64 = 631_065_600;
+pub const FIT_EPOCH: i64 = 631_065_600;
 /// Times below count from when the device was switched on: it did not know the date.
-const FIRST_DATE: u32 = 0x1000_0000;
+pub const FIRST_DATE: u32 = 0x1000_0000;
 
 /// A time of FIT as a moment.
 pub fn moment(time: u32) -> UnixMs {

@@ -89,14 +89,14 @@ pub fn read(
     let mut xml = match Xml::new(reader, limits.bytes) {
         Ok(xml) => xml,
         Err(XmlError::Io(error)) => return Err(error),
-        Err(error) => return Ok(rejected(error.to_string())),
+        Err(error) => return Ok(FileReport::rejected(error.to_string())),
     };
     let mut gather = Gather::new(limits, sink);
     let mut dialect = Dialect::Unknown;
     let mut turn = 0;
     let fault = loop {
         if turn == 0 && !go_on() {
-            return Ok(rejected("reading took longer than is allowed".to_owned()));
+            return Ok(FileReport::rejected("reading took longer than is allowed".to_owned()));
         }
         turn = (turn + 1) % EVENTS_A_TURN;
         let event = match xml.next() {
@@ -130,7 +130,7 @@ pub fn read(
     let is_course = match dialect {
         Dialect::Unknown => {
             let reason = fault.map(|(reason, _)| reason);
-            return Ok(rejected(reason.unwrap_or_else(|| "nothing in it".to_owned())));
+            return Ok(FileReport::rejected(reason.unwrap_or_else(|| "nothing in it".to_owned())));
         }
         Dialect::Tcx(reader) => reader.end(&mut gather),
         Dialect::Gpx(reader) => reader.end(&mut gather),
@@ -142,17 +142,6 @@ enum Dialect {
     Unknown,
     Tcx(Box<tcx::Reader>),
     Gpx(gpx::Reader),
-}
-
-fn rejected(reason: String) -> FileReport {
-    FileReport {
-        result: Class::Rejected,
-        reason: Some(reason),
-        kind: FileKind::Empty,
-        quality: Quality::default(),
-        activities: Vec::new(),
-        counts: Counts::default(),
-    }
 }
 
 fn report(gather: Gather<'_>, fault: Option<(String, u64)>, is_course: bool) -> FileReport {
