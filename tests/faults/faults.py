@@ -30,7 +30,7 @@ FULL_SPEED = 5
 FULL_LASTS = 25.0
 # Memory holds at least 16,384 entries while the disk refuses; when they are stored on a disk that is still full, the oldest
 # may have to make room.
-HELD = 8_000
+HELD = 4_000
 
 
 class Skip(Exception):
