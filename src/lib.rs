@@ -4,7 +4,7 @@
 //!
 //! - [`cli`], [`gateway`], [`config`]: from the command line to everything running, and back in order.
 //! - [`exit`], [`log`], [`notify`], [`clock`], [`backoff`], [`secret`]: one small idea each.
-//! - [`reading`], [`activity`], [`intake`]: the facts, and the one door in.
+//! - [`reading`], [`activity`], [`athlete`], [`workout`], [`intake`]: the facts, the people, and the one door in.
 //! - [`timeline`], [`timekeeper`]: when each boot was, and who notes it.
 //! - [`sensor`], [`ble`], [`simulate`]: bytes into measurements, over the air or made up. [`fit`], [`track`]: files into
 //!   activities.
@@ -26,8 +26,10 @@ pub mod notify;
 pub mod secret;
 
 pub mod activity;
+pub mod athlete;
 pub mod intake;
 pub mod reading;
+pub mod workout;
 
 pub mod timekeeper;
 pub mod timeline;

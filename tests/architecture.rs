@@ -72,6 +72,8 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "src/reading.rs",
             "src/timeline.rs",
             "src/activity.rs",
+            "src/athlete.rs",
+            "src/workout.rs",
         ],
         &[
             "tokio",
