@@ -4,6 +4,8 @@
 #[path = "support/buffer.rs"]
 mod support;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use pulsegate::buffer::record::{CHUNK_MAX, ChunkBuilder, decode, header};
 use pulsegate::buffer::{Buffer, BufferError, Cursor, Options, Purpose, Span};
@@ -12,6 +14,8 @@ use pulsegate::reading::{
     HeartRate, Measurement, Reading, RrInterval, Source, StrapId,
 };
 use support::{append_all, clock, close, crash_image, open, options, read_all, reading, within};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_reading_takes_at_most_ten_bytes() {
@@ -256,6 +260,26 @@ async fn a_closed_buffer_says_so_and_an_oversized_entry_is_refused_alone() {
     close(&buffer, keeper).await;
     assert!(matches!(buffer.append(reading(0, 2)).await, Err(BufferError::Closed)));
     assert!(matches!(buffer.read(EntryId(0), EntryId(1), 1).await, Err(BufferError::Closed)));
+}
+
+#[tokio::test]
+async fn a_commit_comes_by_itself_once_its_time_is_up_and_not_before() {
+    for (commit_every, by_itself) in [(Duration::from_millis(300), true), (HOUR, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { commit_every, ..options(folder.path(), 1 << 30) };
+        let (buffer, keeper) = Buffer::open(&options, &clock()).unwrap();
+        // The first one is not waited with.
+        append_all(&buffer, [reading(0, 0)]).await;
+        let started = std::time::Instant::now();
+        let id = buffer.append(reading(0, 1)).await.unwrap();
+        within(buffer.responds()).await.unwrap();
+        let waits = buffer.state().borrow().committed <= id;
+        assert!(waits || started.elapsed() >= commit_every);
+        if by_itself {
+            within(buffer.durable(id)).await.unwrap();
+        }
+        close(&buffer, keeper).await;
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,21 @@
-//! How much the buffer keeps: days, under a clock that can be believed; and the warning before it is full. A test of its
-//! own: it listens to what the whole process logs.
+//! How much the buffer keeps and for how long: days, under a clock that can be believed, refused entries, cursors; and the
+//! warning before it is full. A test of its own: it listens to what the whole process logs.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 #[path = "support/buffer.rs"]
 mod support;
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pulsegate::buffer::{Buffer, Options, Span};
+use pulsegate::buffer::{Buffer, Options, Purpose, Rejected, Span};
 use pulsegate::clock::{Clock, Script, SyncSource};
 use pulsegate::reading::{
-    BootId, EntryId, Event, EventKind, Fact, GapReason, Measurement, Reading, StrapId,
+    BootId, Entry, EntryId, Event, EventKind, Fact, GapReason, Measurement, Reading, StrapId,
 };
-use support::{append_all, close, options, read_all, reading, within};
+use support::{append_all, close, crash_image, options, read_all, reading, within};
 
 /// 2026-11-21T09:30:00Z.
 const TODAY_US: i64 = 1_795_253_400_000_000;
@@ -122,4 +123,97 @@ async fn a_backlog_of_four_fifths_is_warned_of_once_and_again_only_after_it_was_
     append_all(&buffer, (0..80_000).map(|n| reading(0, n))).await;
     assert_eq!(log.warnings(), 2);
     close(&buffer, keeper).await;
+}
+
+/// Size of a letter with a reason of 400 bytes and one reading, in bytes: at least, and less than.
+const LETTER_LEAST: u64 = 470;
+const LETTER_MOST: u64 = 520;
+
+#[tokio::test]
+async fn refused_entries_are_kept_in_eight_megabytes_and_the_oldest_of_them_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || Options { sinks: vec!["club".into()], ..options(folder.path(), 1 << 30) };
+    let (buffer, keeper) = Buffer::open(&options(), &support::clock()).unwrap();
+    buffer.register("club").await.unwrap();
+    // Each for a reason of its own, so that each is a letter of its own: 12 MB of them.
+    let reason = |id: u64| format!("{id:0400}");
+    let count = 30_000u64;
+    let entries = append_all(&buffer, (0..count).map(|n| reading(0, n))).await;
+    for (n, piece) in entries.chunks(500).enumerate() {
+        let refuse = |entry: &Entry| Rejected { entry: entry.clone(), reason: reason(entry.id.0) };
+        let span = Span::new(EntryId(n as u64 * 500), EntryId(n as u64 * 500 + 500));
+        buffer.taken("club", span, piece.iter().map(refuse).collect());
+    }
+    append_all(&buffer, [reading(0, count)]).await;
+    assert_letters(&buffer, count, reason).await;
+    close(&buffer, keeper).await;
+    let (buffer, keeper) = Buffer::open(&options(), &support::clock()).unwrap();
+    assert_letters(&buffer, count, reason).await;
+    close(&buffer, keeper).await;
+}
+
+/// That eight megabytes are full of letters, the newest ones, each as it was.
+async fn assert_letters(buffer: &Buffer, count: u64, reason: impl Fn(u64) -> String) {
+    let counted = buffer.state().borrow().letters["club"];
+    assert_eq!((counted.kept + counted.dropped, counted.requeued), (count, 0));
+    let room = counted.kept * LETTER_LEAST..counted.kept * LETTER_MOST;
+    assert!(room.contains(&(8 << 20)), "{counted:?}");
+    let (mut from, mut kept) = (0, Vec::new());
+    loop {
+        let letters = within(buffer.letters(from, 500)).await.unwrap();
+        let Some(last) = letters.last() else { break };
+        from = last.number + 1;
+        for letter in &letters {
+            let id = letter.entries[0].id.0;
+            assert_eq!((letter.entries.len(), &letter.reason), (1, &reason(id)));
+            kept.push(id);
+        }
+    }
+    assert!(kept.into_iter().eq(counted.dropped..count), "the oldest are gone, nothing else");
+}
+
+#[tokio::test]
+async fn a_cursor_reaches_the_disk_without_anybody_closing_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, crashed) = (folder.path().join("live"), folder.path().join("crashed"));
+    let sinks = vec!["club".to_owned()];
+    let options = |path| Options { sinks: sinks.clone(), ..options(path, 1 << 30) };
+    let (buffer, keeper) = Buffer::open(&options(&live), &support::clock()).unwrap();
+    buffer.register("club").await.unwrap();
+    append_all(&buffer, (0..10).map(|n| reading(0, n))).await;
+    // What is written last before a quiet night.
+    buffer.taken("club", Span::new(EntryId(0), EntryId(7)), Vec::new());
+    let on_disk = async || {
+        loop {
+            if crashed.exists() {
+                std::fs::remove_dir_all(&crashed).unwrap();
+            }
+            crash_image(&live, &crashed);
+            let inspect = Options { purpose: Purpose::Inspect, ..options(&crashed) };
+            let (buffer, keeper) = Buffer::open(&inspect, &support::clock()).unwrap();
+            let cursor = buffer.state().borrow().cursors.get("club").cloned();
+            close(&buffer, keeper).await;
+            if cursor.is_some_and(|cursor| cursor.next == EntryId(7)) {
+                return;
+            }
+            // The log's own thread writes at its own time: this one only looks.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    within(on_disk()).await;
+    close(&buffer, keeper).await;
+}
+
+#[tokio::test]
+async fn a_quarter_of_a_small_log_and_sixteen_megabytes_of_a_large_one_are_held_back() {
+    for (max_bytes, held_back) in [(1 << 30, 16 << 20), (64 << 20, 16 << 20), (20 << 20, 5 << 20)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path(), max_bytes);
+        let (buffer, keeper) = Buffer::open(&options, &support::clock()).unwrap();
+        append_all(&buffer, [reading(0, 0)]).await;
+        let reserve = std::fs::metadata(folder.path().join("reserve")).unwrap();
+        // Real blocks, not a promise of the file system.
+        assert_eq!((reserve.len(), reserve.blocks() * 512 >= held_back), (held_back, true));
+        close(&buffer, keeper).await;
+    }
 }

@@ -324,6 +324,22 @@ async fn a_daemon_that_dies_each_time_it_opens_its_database_sets_it_aside() {
 }
 
 #[tokio::test]
+async fn what_every_destination_has_had_is_not_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 6000).await;
+    // Four starts that got no further.
+    fs::write(folder.path().join("crashed/opening"), [4]).unwrap();
+    let (buffer, keeper) = open(&folder.path().join("crashed"), ROOMY).unwrap();
+    append_all(&buffer, [reading(9, 0)]).await;
+    salvaged(&buffer).await;
+    let all = read_all(&buffer).await;
+    let oldest = all.iter().find(|entry| is_reading(entry)).unwrap().id.0;
+    // Chunk by chunk: the one that the cursor stands in is put back whole.
+    assert!((1000..=2000).contains(&oldest), "{oldest}");
+    close(&buffer, keeper).await;
+}
+
+#[tokio::test]
 async fn inspecting_a_damaged_folder_is_an_error_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     filled(folder.path(), 2000).await;

@@ -117,7 +117,7 @@ struct Notes {
     boots: BTreeMap<EntryId, Boot>,
     forgotten_boots: Vec<EntryId>,
     letters: BTreeMap<u64, Vec<u8>>,
-    settled: Vec<u64>,
+    settled: BTreeSet<u64>,
     unused: Vec<(EntryId, EntryId)>,
     used_up: Vec<EntryId>,
     told: Vec<EntryId>,
@@ -400,7 +400,7 @@ impl Writer {
             requeued.remove(&number);
         }
         self.notes.letters.remove(&number);
-        self.notes.settled.push(number);
+        self.notes.settled.insert(number);
         self.keep_letters(sink, rejected);
     }
 

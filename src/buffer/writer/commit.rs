@@ -15,7 +15,7 @@ use crate::buffer::contents::{
 };
 use crate::buffer::cursor::Span;
 use crate::buffer::journal::Packed;
-use crate::buffer::letters::Fate;
+use crate::buffer::letters::{Fate, Letter};
 use crate::buffer::retention::{self, Keep, Lost, Plan};
 use crate::buffer::store::{Area, Changes, Store, meta_key};
 use crate::buffer::{BufferError, Purpose, Room, SET_ASIDE, Shared};
@@ -27,6 +27,8 @@ const CURSORS_EVERY: Duration = Duration::from_secs(10);
 
 /// Dead letters are kept up to so many bytes.
 const LETTERS_MAX_BYTES: u64 = 8 << 20;
+/// Letters looked at in one go when room is made.
+const LETTERS_AT_ONCE: usize = 64;
 
 /// A backlog of so much of the log is warned of, once; and again only after it was so much smaller.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -380,31 +382,40 @@ impl Writer {
     /// Drops the oldest letters when there are too many.
     fn bound_letters(&mut self) -> Result<(), BufferError> {
         let most = LETTERS_MAX_BYTES.min(self.options.max_bytes / 4);
+        let mut from = 0;
         while self.letter_bytes > most {
-            let Some((letter, bytes)) = self.oldest_letter()? else {
+            let oldest = self.letters_with_size(from, LETTERS_AT_ONCE)?;
+            let Some((last, _)) = oldest.last() else {
                 self.letter_bytes = 0;
                 break;
             };
-            self.letter_bytes = self.letter_bytes.saturating_sub(bytes);
-            let count = letter.entries.len() as u64;
-            if self.state.borrow().letters.get(&letter.sink).is_none_or(|l| l.dropped == 0) {
-                error!(
-                    sink = letter.sink,
-                    "too many refused entries are kept, the oldest are dropped"
-                );
-            }
-            self.count_letters(&letter.sink, |letters| {
-                match letter.fate {
-                    Fate::Kept => letters.kept = letters.kept.saturating_sub(count),
-                    Fate::Requeued => letters.requeued = letters.requeued.saturating_sub(count),
+            from = last.number + 1;
+            for (letter, bytes) in oldest {
+                if self.letter_bytes <= most {
+                    break;
                 }
-                letters.dropped += count;
-            });
-            self.notes.letters.remove(&letter.number);
-            self.notes.settled.push(letter.number);
-            self.notes.letters_dropped = true;
+                self.drop_letter(&letter, bytes);
+            }
         }
         Ok(())
+    }
+
+    fn drop_letter(&mut self, letter: &Letter, bytes: u64) {
+        self.letter_bytes = self.letter_bytes.saturating_sub(bytes);
+        let count = letter.entries.len() as u64;
+        if self.state.borrow().letters.get(&letter.sink).is_none_or(|l| l.dropped == 0) {
+            error!(sink = letter.sink, "too many refused entries are kept, the oldest are dropped");
+        }
+        self.count_letters(&letter.sink, |letters| {
+            match letter.fate {
+                Fate::Kept => letters.kept = letters.kept.saturating_sub(count),
+                Fate::Requeued => letters.requeued = letters.requeued.saturating_sub(count),
+            }
+            letters.dropped += count;
+        });
+        self.notes.letters.remove(&letter.number);
+        self.notes.settled.insert(letter.number);
+        self.notes.letters_dropped = true;
     }
 
     /// Says whether it worked.

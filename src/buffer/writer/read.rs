@@ -109,13 +109,22 @@ impl Writer {
 
     /// Letters as they will be after the next commit.
     pub(super) fn letters(&self, from: u64, max: usize) -> Result<Vec<Letter>, BufferError> {
+        Ok(self.letters_with_size(from, max)?.into_iter().map(|(letter, _)| letter).collect())
+    }
+
+    /// The same, with what each takes in bytes.
+    pub(super) fn letters_with_size(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<(Letter, u64)>, BufferError> {
         let mut found = Vec::new();
         for stored in self.store()?.area(Area::Letters, from) {
             let (number, bytes) = stored?;
             if self.notes.settled.contains(&number) || self.notes.letters.contains_key(&number) {
                 continue;
             }
-            match letters::read(number, &bytes) {
+            match with_size(number, &bytes) {
                 Some(letter) => found.push(letter),
                 None => error!(number, "a dead letter cannot be read"),
             }
@@ -123,28 +132,21 @@ impl Writer {
                 break;
             }
         }
-        let waiting = self.notes.letters.range(from..);
-        found.extend(waiting.filter_map(|(number, bytes)| letters::read(*number, bytes)));
-        found.sort_by_key(|letter| letter.number);
+        let waiting = self.notes.letters.range(from..).take(max);
+        found.extend(waiting.filter_map(|(number, bytes)| with_size(*number, bytes)));
+        found.sort_by_key(|(letter, _)| letter.number);
         found.truncate(max);
         Ok(found)
     }
 
     /// One letter and its size.
     pub(super) fn letter(&self, number: u64) -> Result<Option<(Letter, u64)>, BufferError> {
-        let with_size = |bytes: &[u8]| Some((letters::read(number, bytes)?, bytes.len() as u64));
         if let Some(bytes) = self.notes.letters.get(&number) {
-            return Ok(with_size(bytes));
+            return Ok(with_size(number, bytes));
         }
         let stored = self.store()?.area(Area::Letters, number).next().transpose()?;
-        Ok(stored.filter(|(there, _)| *there == number).and_then(|(_, bytes)| with_size(&bytes)))
-    }
-
-    pub(super) fn oldest_letter(&self) -> Result<Option<(Letter, u64)>, BufferError> {
-        match self.letters(0, 1)?.first() {
-            Some(letter) => self.letter(letter.number),
-            None => Ok(None),
-        }
+        let stored = stored.filter(|(there, _)| *there == number);
+        Ok(stored.and_then(|(_, bytes)| with_size(number, &bytes)))
     }
 
     /// The first letter that this sink shall deliver once more.
@@ -162,4 +164,8 @@ impl Writer {
         }
         Ok(None)
     }
+}
+
+fn with_size(number: u64, bytes: &[u8]) -> Option<(Letter, u64)> {
+    Some((letters::read(number, bytes)?, bytes.len() as u64))
 }
