@@ -54,8 +54,8 @@ impl fmt::Display for UnixMs {
     }
 }
 
-/// Which activity. The same recording has the same id whatever its file is called and however often it comes in: it is
-/// a UUIDv5 of what identifies the recording, not of the bytes of the file.
+/// Which activity. The same recording has the same id whatever its file is called and however often it comes in, whole or
+/// cut off: it is a UUIDv5 of who recorded and of the first thing that was measured, not of the bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActivityId(pub Uuid);
@@ -64,8 +64,24 @@ pub struct ActivityId(pub Uuid);
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_37c2_6a54_4e0b_9b1e_52d0_74a3_c6f8);
 
 impl ActivityId {
+    /// The id of the session number `index` (from 0, in the order of the recording) that begins with the sample `first`; of
+    /// a session in which nothing was measured, its `start` stands for that. A recording that was cut off has no summary that says when it
+    /// began, but its first sample is that of the whole one.
+    pub fn of(origin: &Origin, index: u32, first: Option<&Sample>, start: UnixMs) -> Self {
+        let Some(first) = first else { return Self::new(origin, start, index, None) };
+        let mut digest = ContentDigest::default();
+        digest.sample(first);
+        Self::new(origin, first.at.unwrap_or_default(), index, Some(digest.value()))
+    }
+
+    /// The id of something else that would have this one: `content` is a digest of all of it.
+    #[must_use]
+    pub fn apart(self, content: ContentDigest) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, format!("{self}/{}", content.value()).as_bytes()))
+    }
+
     /// The id of the session number `index` (from 0, in the order of the recording) that began at `start`. `content` is a digest of what was
-    /// measured, for origins that [do not identify](Origin::identifies) the recording.
+    /// measured.
     pub fn new(origin: &Origin, start: UnixMs, index: u32, content: Option<u64>) -> Self {
         let part = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         let name = format!(
@@ -81,7 +97,7 @@ impl ActivityId {
     }
 }
 
-/// FNV-1a over what was measured, for recordings that do not say who made them. It tells apart what differs by chance; it
+/// FNV-1a over what was measured. It tells apart what differs by chance; it
 /// is no defence against somebody who wants two activities to be one. It must never change: ids are made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest(u64);
@@ -106,6 +122,19 @@ impl ContentDigest {
     /// Adds a beat.
     pub fn beat(&mut self, rr: RrMillis) {
         self.add(u64::from(rr.0));
+    }
+
+    /// Adds a sample or a beat.
+    pub fn item(&mut self, item: &Item) {
+        match item {
+            Item::Sample(sample) => self.sample(sample),
+            Item::Beat(beat) => self.beat(beat.rr),
+        }
+    }
+
+    /// Adds any number.
+    pub fn number(&mut self, number: Option<f64>) {
+        self.add(number.map_or(u64::MAX, f64::to_bits));
     }
 
     /// The digest so far.

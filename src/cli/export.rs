@@ -19,7 +19,7 @@ use ring::digest::{SHA256, digest};
 use super::Folder;
 use super::buffer::output::Output;
 use super::sport;
-use crate::activity::{ActivityId, FileFormat, Item};
+use crate::activity::{Activity, ActivityId, FileFormat, Item};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::fit::Class;
@@ -192,10 +192,10 @@ impl Original<'_> {
     /// recording of a file, so only reading tells.
     fn place(&self) -> Result<(usize, usize), Failure> {
         let activities = self.read(&mut || true, &mut |_, _| {})?;
-        let place = activities.iter().position(|id| *id == self.kept.activity.id);
+        let place = self.kept.place_in(&activities);
         let lost = || Failure::new(Exit::Io, "its original does not hold it any more");
         // A recording may be in its file twice.
-        let different: BTreeSet<_> = activities.iter().map(|id| id.0).collect();
+        let different: BTreeSet<_> = activities.iter().map(|activity| activity.id.0).collect();
         Ok((place.ok_or_else(lost)?, different.len()))
     }
 
@@ -203,7 +203,7 @@ impl Original<'_> {
         &self,
         wanted: &mut dyn FnMut() -> bool,
         sink: &mut dyn FnMut(usize, Item),
-    ) -> Result<Vec<ActivityId>, Failure> {
+    ) -> Result<Vec<Activity>, Failure> {
         let deadline = Instant::now() + self.bounds.time;
         let mut go_on = || Instant::now() < deadline && wanted();
         let report = self.history.replay(self.kept, &self.bounds.file, &mut go_on, sink);
@@ -213,7 +213,7 @@ impl Original<'_> {
             let text = format!("its original cannot be read any more: {reason}");
             return Err(Failure::new(Exit::Io, text));
         }
-        Ok(report.activities.iter().map(|activity| activity.id).collect())
+        Ok(report.activities)
     }
 
     /// Writes it anew.

@@ -10,8 +10,7 @@ use super::summary::{Recording, Recordings, is_streamed, is_summary};
 use super::table::{hrv, record};
 use super::{Class, FileKind, FileReport, Limits};
 use crate::activity::{
-    Activity, ActivityId, Checksum, ContentDigest, Counts, Item, LAPS_MAX, PAUSES_MAX, Quality,
-    RrMillis, Sample, UnixMs,
+    Activity, ActivityId, Checksum, Counts, Item, LAPS_MAX, PAUSES_MAX, Quality, Sample, UnixMs,
 };
 
 /// Messages between two questions whether to go on.
@@ -127,7 +126,8 @@ struct Streamed {
     counts: Counts,
     untimed: u64,
     distance_m: Option<f64>,
-    digest: ContentDigest,
+    /// The first record, as it stands in the file.
+    first: Option<Sample>,
 }
 
 /// What streamed of a recording, session by session; one that has none counts as one.
@@ -226,12 +226,15 @@ impl<'a> Current<'a> {
         decoder.give(&mut |message, time| {
             let at = time.map(moment);
             let (mut sample, mut rates) = self.stream.sample(message, at);
+            let as_it_stands = sample;
             if let Some(bpm) = time.and_then(|time| self.hearts.rate(time)) {
                 sample.heart_rate_bpm = Some(bpm);
                 rates = HeartRates { count: 1, sum: f64::from(bpm) };
             }
             self.session = at.map_or(self.session, |at| self.recording.session_at(at));
-            to[self.session].sample(&sample, rates);
+            let session = &mut to[self.session];
+            session.first.get_or_insert(as_it_stands);
+            session.sample(&sample, rates);
             self.give(Item::Sample(sample), sink);
         });
     }
@@ -244,7 +247,7 @@ impl<'a> Current<'a> {
         sink: &mut dyn FnMut(usize, Item),
     ) {
         for beat in self.stream.beats(message) {
-            streamed[self.place][self.session].beat(beat.rr.0);
+            streamed[self.place][self.session].counts.rr_intervals += 1;
             self.give(Item::Beat(beat), sink);
         }
     }
@@ -268,12 +271,6 @@ impl Streamed {
         self.counts.hr_sum += rates.sum;
         self.untimed += u64::from(sample.at.is_none());
         self.distance_m = sample.distance_m.or(self.distance_m);
-        self.digest.sample(sample);
-    }
-
-    fn beat(&mut self, rr: u16) {
-        self.counts.rr_intervals += 1;
-        self.digest.beat(RrMillis(rr));
     }
 }
 
@@ -331,10 +328,9 @@ fn of_recording(
         if session.synthesised {
             totals.distance_m = streamed.distance_m;
         }
-        let content = (!recording.origin.identifies()).then_some(streamed.digest.value());
         let number = index as u32;
         made.push(Activity {
-            id: ActivityId::new(&recording.origin, session.start, number, content),
+            id: ActivityId::of(&recording.origin, number, streamed.first.as_ref(), session.start),
             index: number,
             origin: recording.origin.clone(),
             sport: session.sport,

@@ -29,14 +29,15 @@ pub(super) fn of(mut file: &File, limits: &Limits) -> io::Result<FileFormat> {
     Ok(format.unwrap_or(FileFormat::Gpx))
 }
 
-/// Reads a file of this kind, which stands at its beginning.
+/// Reads a file of this kind from its beginning.
 pub(super) fn read(
     format: FileFormat,
-    file: &File,
+    mut file: &File,
     limits: &Limits,
     go_on: &mut dyn FnMut() -> bool,
     sink: &mut dyn FnMut(usize, Item),
 ) -> io::Result<FileReport> {
+    file.seek(SeekFrom::Start(0))?;
     match format {
         FileFormat::Fit => fit::read(file, limits, go_on, sink),
         FileFormat::Tcx | FileFormat::Gpx => track::read(file, limits, go_on, sink),

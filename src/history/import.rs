@@ -11,9 +11,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::identity::{Identify, Standing};
 use super::parcel::{Parcel, Piece, Prepared};
 use super::pending::InHand;
-use super::{Bounds, History, HistoryError, Kept, Outcome, Scratch, V, Word, disk, is_whole};
+use super::{Bounds, History, HistoryError, Kept, Outcome, Scratch, V, Word, disk};
 use crate::activity::{Activity, UnixMs};
 use crate::buffer::{Buffer, BufferError};
 use crate::clock::Clock;
@@ -150,19 +151,25 @@ impl Importer {
         let history = self.history().clone();
         let tried_from = self.buffer().state().borrow().committed;
         let came_in = UnixMs(self.0.parts.clock.now().unix_us().div_euclid(1000));
-        let begin = move || begin(&history, prepared, tried_from, came_in);
-        match blocking(begin).await? {
-            Begun::Known(since) => {
-                outcome.result = Word::Duplicate;
-                outcome.reason = Some(format!("in the history since {since}"));
-            }
-            Begun::New(new) => {
-                for kept in new {
-                    let id = kept.activity.id;
-                    self.finish(kept, None, &mut in_hand).await?;
-                    info!(activity = %id, "imported");
-                }
-            }
+        let (bounds, stop) = (self.0.parts.bounds, self.stop().clone());
+        let begin = move || {
+            let standings = identify(&history, &prepared, &bounds, &stop)?;
+            let begun = begin(&history, prepared, &standings, tried_from, came_in)?;
+            Ok((standings, begun))
+        };
+        let (standings, begun) = blocking(begin).await?;
+        for (session, standing) in outcome.sessions.iter_mut().zip(&standings) {
+            session.id = standing.id();
+        }
+        if begun.is_empty() {
+            let known = standings.iter().filter_map(|standing| standing.since()).min();
+            outcome.result = Word::Duplicate;
+            outcome.reason = known.map(|since| format!("in the history since {since}"));
+        }
+        for kept in begun {
+            let id = kept.activity.id;
+            self.finish(kept, None, &mut in_hand).await?;
+            info!(activity = %id, "imported");
         }
         Ok(outcome)
     }
@@ -232,58 +239,49 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// What a file begins with.
-enum Begun {
-    /// Nothing: all of it is known, since then.
-    Known(UnixMs),
-    /// These are pending now, and their bytes kept.
-    New(Vec<Kept>),
+/// What the activities of a file are.
+fn identify(
+    history: &History,
+    prepared: &Prepared,
+    bounds: &Bounds,
+    stop: &CancellationToken,
+) -> Result<Vec<Standing>, HistoryError> {
+    let mut identify = Identify::new(history, prepared, bounds, stop);
+    (0..prepared.report.activities.len()).map(|place| identify.standing(place)).collect()
 }
 
+/// Keeps the bytes of a file, if anything in it is new, and has that pending.
 fn begin(
     history: &History,
     prepared: Prepared,
+    standings: &[Standing],
     tried_from: EntryId,
     came_in: UnixMs,
-) -> Result<Begun, HistoryError> {
-    let Prepared { name, scratch, sha256, format, report } = prepared;
-    let mut since = came_in;
-    let mut new = Vec::new();
-    for activity in report.activities {
-        // A recording may be in its file twice.
-        if new.iter().any(|other: &Activity| other.id == activity.id) {
-            continue;
-        }
-        match history.get(activity.id)? {
-            Some(kept) if !is_better(&activity, &kept) => since = since.min(kept.came_in),
-            _ => new.push(activity),
-        }
-    }
-    if new.is_empty() {
-        return Ok(Begun::Known(since));
+) -> Result<Vec<Kept>, HistoryError> {
+    let Prepared { name, scratch, sha256, format, report, .. } = prepared;
+    let is_new = |standing: &Standing| matches!(standing, Standing::Taken(_));
+    if !standings.iter().any(is_new) {
+        return Ok(Vec::new());
     }
     scratch.keep(&history.original(&sha256, format))?;
-    let file = name;
     let mut begun = Vec::new();
-    for activity in new {
+    for (place, (activity, standing)) in (0..).zip(report.activities.into_iter().zip(standings)) {
+        if !is_new(standing) {
+            continue;
+        }
         let kept = Kept {
             v: V,
             seq: None,
             tried_from,
             came_in,
-            file: file.clone(),
+            file: name.clone(),
             sha256: sha256.clone(),
             format,
-            activity,
+            place: Some(place),
+            activity: Activity { id: standing.id(), ..activity },
         };
         disk::save(&history.pending().join(format!("{}.json", kept.activity.id)), &kept)?;
         begun.push(kept);
     }
-    Ok(Begun::New(begun))
-}
-
-/// Whether an activity that comes in once more takes the place of the one that is kept: when that is damaged, and this
-/// one is not, or holds more.
-fn is_better(new: &Activity, kept: &Kept) -> bool {
-    !kept.is_whole() && (is_whole(new) || new.counts.records > kept.activity.counts.records)
+    Ok(begun)
 }

@@ -22,6 +22,7 @@
 
 mod disk;
 mod format;
+mod identity;
 mod import;
 mod inbox;
 mod outcome;
@@ -98,6 +99,9 @@ pub struct Kept {
     pub sha256: String,
     /// What kind of file it is.
     pub format: FileFormat,
+    /// Its place among the activities of its file, from 0; documents of before do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
     /// The activity.
     pub activity: Activity,
 }
@@ -107,12 +111,20 @@ impl Kept {
         Summary::new(&self.activity, &self.sha256, self.format)
     }
 
-    /// Whether the recording could be read from its beginning to its end, as it was written.
-    fn is_whole(&self) -> bool {
-        is_whole(&self.activity)
+    /// Its place among the activities of its file, when that was read again. Ids do not tell: it may have been given another.
+    pub fn place_in(&self, activities: &[Activity]) -> Option<usize> {
+        let kept = &self.activity;
+        let is_it = |read: &Activity| {
+            (read.index, read.start, &read.origin) == (kept.index, kept.start, &kept.origin)
+        };
+        match self.place {
+            Some(place) => Some(place as usize).filter(|place| *place < activities.len()),
+            None => activities.iter().position(is_it),
+        }
     }
 }
 
+/// Whether the recording could be read from its beginning to its end, as it was written.
 fn is_whole(activity: &Activity) -> bool {
     let quality = &activity.quality;
     quality.broken_at.is_none() && quality.checksum != crate::activity::Checksum::Bad

@@ -16,7 +16,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::{HistoryError, Outcome, Scratch, Word, format};
-use crate::activity::FileFormat;
+use crate::activity::{ContentDigest, FileFormat, Item};
 use crate::fit::{Class, FileReport, Limits};
 
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -81,6 +81,8 @@ pub(super) struct Prepared {
     pub(super) format: FileFormat,
     /// What it holds.
     pub(super) report: FileReport,
+    /// Of each of its activities a digest of all that was measured; of those at the end that have nothing, none.
+    pub(super) contents: Vec<ContentDigest>,
 }
 
 /// What came of a piece of a parcel.
@@ -179,9 +181,16 @@ impl Parcel {
         let deadline = Instant::now() + self.bounds.time;
         let mut go_on = || Instant::now() < deadline && !self.stop.is_cancelled();
         let limits = &self.bounds.file;
+        let mut contents: Vec<ContentDigest> = Vec::new();
+        let mut sink = |place: usize, item: Item| {
+            if contents.len() <= place {
+                contents.resize(place + 1, ContentDigest::default());
+            }
+            contents[place].item(&item);
+        };
         let reading = || -> io::Result<(FileFormat, FileReport)> {
             let format = format::of(&scratch.file, limits)?;
-            Ok((format, format::read(format, &scratch.file, limits, &mut go_on, &mut |_, _| {})?))
+            Ok((format, format::read(format, &scratch.file, limits, &mut go_on, &mut sink)?))
         };
         let (format, report) = match catch_unwind(AssertUnwindSafe(reading)) {
             Err(_) => {
@@ -194,7 +203,7 @@ impl Parcel {
         if report.result == Class::Rejected && self.stop.is_cancelled() {
             return Err(HistoryError::Stopping);
         }
-        Ok(Piece::Read(Box::new(Prepared { name, scratch, sha256, format, report })))
+        Ok(Piece::Read(Box::new(Prepared { name, scratch, sha256, format, report, contents })))
     }
 }
 

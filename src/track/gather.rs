@@ -1,8 +1,8 @@
 //! Makes activities of what a file tells bit by bit, and passes the samples on.
 
 use crate::activity::{
-    Activity, ActivityId, ContentDigest, Counts, Item, LAPS_MAX, Lap, Origin, PAUSES_MAX, Pause,
-    Quality, Sample, Totals, UnixMs,
+    Activity, ActivityId, Counts, Item, LAPS_MAX, Lap, Origin, PAUSES_MAX, Pause, Quality, Sample,
+    Totals, UnixMs,
 };
 use crate::fit::Limits;
 
@@ -20,12 +20,12 @@ pub struct Current {
     laps_left_out: u32,
     pauses: Vec<Pause>,
     first: Option<UnixMs>,
+    first_sample: Option<Sample>,
     latest: Option<UnixMs>,
     /// The last moment of the part before, if a new part begins.
     part_before: Option<UnixMs>,
     counts: Counts,
     untimed: u64,
-    digest: ContentDigest,
 }
 
 impl Current {
@@ -112,7 +112,7 @@ impl<'a> Gather<'a> {
             current.counts.hr_samples += 1;
             current.counts.hr_sum += f64::from(bpm);
         }
-        current.digest.sample(&sample);
+        current.first_sample.get_or_insert(sample);
         (self.sink)(self.activities.len(), Item::Sample(sample));
         Ok(())
     }
@@ -136,8 +136,9 @@ impl<'a> Gather<'a> {
         let elapsed_s = seconds.max(timer_s).max(said.elapsed_s.unwrap_or(0.0));
         let place = self.activities.len();
         self.activities.push(Activity {
-            // Not its place in the file: the next export may hold other activities beside it.
-            id: ActivityId::new(&current.origin, start, 0, Some(current.digest.value())),
+            // Not its place in the file: the next export may hold other activities beside it. Nor what recorded it: a TCX
+            // file says that at its end, which may be missing.
+            id: ActivityId::of(&Origin::default(), 0, current.first_sample.as_ref(), start),
             index: place as u32,
             origin: current.origin,
             sport: current.sport.map(|(sport, _)| sport),
