@@ -170,9 +170,11 @@ fn report(gather: Gather<'_>, fault: Option<(String, u64)>, is_course: bool) -> 
             let reason = "a course to follow: nothing in it has a time".to_owned();
             (Class::NotAnActivity, FileKind::Course, Some(reason))
         }
-        (true, None) => {
-            (Class::NotAnActivity, FileKind::Empty, Some("no activity in it".to_owned()))
-        }
+        (true, None) => (
+            Class::Rejected,
+            FileKind::Empty,
+            Some("neither an activity nor a track in it".to_owned()),
+        ),
     };
     FileReport { result, reason, kind, quality, activities, counts }
 }

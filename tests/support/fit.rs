@@ -23,7 +23,7 @@ pub struct Expected {
 pub fn corpora() -> Vec<PathBuf> {
     let named = std::env::var_os("PULSEGATE_FIT_CORPUS").map(PathBuf::from);
     if named.is_none() {
-        println!("PULSEGATE_FIT_CORPUS names no further files");
+        println!("NOTE further FIT files: PULSEGATE_FIT_CORPUS names no folder");
     }
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fit");
     [own].into_iter().chain(named).collect()
