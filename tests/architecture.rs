@@ -111,8 +111,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("reqwest", "src/cli/client.rs"),
     ("fitparser", "src/fit/decode.rs"),
     ("quick_xml", "src/track/xml.rs"),
-    ("flate2", "src/history/parcel.rs"),
-    ("ZipArchive", "src/history/parcel.rs"),
+    ("flate2", "src/history/inflate.rs"),
 ];
 
 #[test]

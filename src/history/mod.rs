@@ -25,9 +25,12 @@ mod format;
 mod identity;
 mod import;
 mod inbox;
+mod inflate;
 mod outcome;
 mod parcel;
 mod pending;
+mod unpack;
+mod zip;
 
 pub use disk::Scratch;
 pub use format::is_known;
