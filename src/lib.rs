@@ -11,7 +11,7 @@
 //! - [`buffer`]: one durable log, one cursor per sink. [`inspect`]: what operators ask of it.
 //! - [`history`]: recorded activities and their bytes, and how files come in.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
-//! - [`session`]: what heart rate means for the person.
+//! - [`roster`]: who the athletes are, and who wears which strap. [`session`]: what heart rate means for the person.
 //! - [`live`], [`web`]: what is true now, and the pages that show it.
 
 pub mod cli;
@@ -48,6 +48,7 @@ pub mod format;
 pub mod normalize;
 pub mod sink;
 
+pub mod roster;
 pub mod session;
 
 pub mod live;

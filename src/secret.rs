@@ -78,6 +78,15 @@ pub fn random_epoch() -> io::Result<u64> {
     Ok((number & 0x1F_FFFF) << 32)
 }
 
+/// A UUIDv4.
+///
+/// # Errors
+/// When the kernel gives no random number.
+pub fn random_uuid() -> io::Result<uuid::Uuid> {
+    let number = u128::from_str_radix(&random_hex(16)?, 16).map_err(io::Error::other)?;
+    Ok(uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid())
+}
+
 fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     let mut filled = 0;

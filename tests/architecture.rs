@@ -74,6 +74,10 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "src/activity.rs",
             "src/athlete.rs",
             "src/workout.rs",
+            "src/roster/people",
+            "src/roster/worn",
+            "src/roster/edit",
+            "src/roster/find",
         ],
         &[
             "tokio",
@@ -92,6 +96,10 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["src/fit/", "src/track/"], &["crate::sink", "crate::buffer", "crate::web"]),
     (
         &["src/history/"],
+        &["crate::sink", "crate::web", "crate::ble", "crate::config", "crate::cli", "sled"],
+    ),
+    (
+        &["src/roster/"],
         &["crate::sink", "crate::web", "crate::ble", "crate::config", "crate::cli", "sled"],
     ),
     (&["src/buffer/"], &["crate::sink", "crate::ble", "crate::sensor", "crate::web"]),
