@@ -26,6 +26,7 @@ use crate::history::{self, Bounds, History, Importer, Inbox};
 use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
+use crate::roster::Roster;
 use crate::{fit, notify, secret, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
@@ -280,6 +281,7 @@ impl House {
             board: self.board,
             buffer: self.buffer.clone(),
             importer,
+            roster: Roster::start(&self.data_dir),
             clock: self.clock.clone(),
             wall,
             stop: stop_sources.clone(),

@@ -35,6 +35,19 @@ pub(super) enum Patience {
     Long,
 }
 
+/// What is to be done with what is at a path.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    /// Do something, or add to it.
+    Post,
+    /// Make it so.
+    Put,
+    /// Change it in part.
+    Patch,
+    /// Take it away.
+    Delete,
+}
+
 impl Client {
     /// A client of the daemon with this data folder, running or not.
     pub(super) fn new(data_dir: &Path) -> Result<Self, Failure> {
@@ -78,11 +91,28 @@ impl Client {
         body: &impl Serialize,
         patience: Patience,
     ) -> Result<T, Failure> {
+        self.ask(Verb::Post, path, body, patience).await
+    }
+
+    /// The same, by any verb.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: &impl Serialize,
+        patience: Patience,
+    ) -> Result<T, Failure> {
         let limit = match patience {
             Patience::Usual => ANSWER_LIMIT,
             Patience::Long => LONG_LIMIT,
         };
-        let request = self.client.post(url(path, &[])?).json(body).timeout(limit);
+        let method = match verb {
+            Verb::Post => reqwest::Method::POST,
+            Verb::Put => reqwest::Method::PUT,
+            Verb::Patch => reqwest::Method::PATCH,
+            Verb::Delete => reqwest::Method::DELETE,
+        };
+        let request = self.client.request(method, url(path, &[])?).json(body).timeout(limit);
         self.json(self.send(request).await?).await
     }
 
@@ -192,6 +222,15 @@ impl Pieces {
         })?;
         Ok(piece.map(|piece| piece.to_vec()))
     }
+}
+
+/// A path below another, of parts with any characters in them.
+pub(super) fn under(path: &str, parts: &[&str]) -> Result<String, Failure> {
+    let mut url = url(path, &[])?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.extend(parts);
+    }
+    Ok(url.path().to_owned())
 }
 
 fn url(path: &str, query: &[(&'static str, String)]) -> Result<Url, Failure> {

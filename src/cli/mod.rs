@@ -1,9 +1,11 @@
 //! The command line. One file per command; each says what it takes and what it prints.
 
+mod athlete;
 mod buffer;
 mod check;
 mod client;
 mod demo;
+mod desk;
 mod export;
 mod history;
 mod import;
@@ -11,6 +13,7 @@ mod run;
 mod scan;
 mod sport;
 mod status;
+mod strap;
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +48,10 @@ enum Command {
     History(history::Args),
     /// Write an activity of the history as a file: FIT, TCX, GPX, CSV or JSON
     Export(export::Args),
+    /// Who the people are: enter, show, change, and forget them
+    Athlete(athlete::Args),
+    /// Who wears which strap
+    Strap(strap::Args),
     /// Look into what is kept, take it out, deliver it once more, repair it.
     Buffer(buffer::Args),
 }
@@ -104,6 +111,8 @@ pub async fn main(args: Args) -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::History(args) => history::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Athlete(args) => athlete::run(args).await,
+        Command::Strap(args) => strap::run(args).await,
         Command::Buffer(args) => buffer::run(args).await,
     }
 }

@@ -8,6 +8,7 @@ mod assets;
 mod auth;
 mod buffer;
 mod import;
+mod roster;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,10 +30,12 @@ use crate::clock::Clock;
 use crate::config;
 use crate::history::Importer;
 use crate::live::Board;
+use crate::roster::Roster;
 use crate::secret::Secret;
 
 pub use api::Status;
 pub use buffer::{Refused, RequeueBody, RewindBody};
+pub(crate) use roster::around;
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "pulsegate.sock";
@@ -50,6 +53,7 @@ struct Inner {
     board: Board,
     buffer: Buffer,
     importer: Importer,
+    roster: Roster,
     clock: Clock,
     started: Instant,
     wall: Option<Wall>,
@@ -77,6 +81,8 @@ pub struct Parts {
     pub buffer: Buffer,
     /// Takes in files, and knows what has come in.
     pub importer: Importer,
+    /// Who is who.
+    pub roster: Roster,
     /// For the time on the page.
     pub clock: Clock,
     /// The wall page, if there is one.
@@ -88,7 +94,7 @@ pub struct Parts {
 impl Site {
     /// The pages of this box.
     pub fn new(parts: Parts) -> Self {
-        let Parts { gateway, config, board, buffer, importer, clock, wall, stop } = parts;
+        let Parts { gateway, config, board, buffer, importer, roster, clock, wall, stop } = parts;
         let watchers = Arc::new(Semaphore::new(WATCHERS));
         let started = Instant::now();
         Self(Arc::new(Inner {
@@ -97,6 +103,7 @@ impl Site {
             board,
             buffer,
             importer,
+            roster,
             clock,
             started,
             wall,
@@ -188,6 +195,7 @@ pub async fn serve_local(site: Site, listener: UnixListener) -> io::Result<()> {
         .route("/api/v1/status", get(api::status))
         .merge(buffer::routes())
         .merge(import::routes())
+        .merge(roster::routes())
         .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }

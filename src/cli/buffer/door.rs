@@ -62,7 +62,7 @@ impl Lines {
 }
 
 /// How to open the folder of a stopped daemon.
-pub(super) fn options(config: &Config, data_dir: &Path, purpose: Purpose) -> Options {
+pub(in crate::cli) fn options(config: &Config, data_dir: &Path, purpose: Purpose) -> Options {
     Options {
         data_dir: data_dir.to_owned(),
         commit_every: match purpose {
