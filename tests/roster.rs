@@ -1,5 +1,5 @@
 //! `pulsegate athlete` and `pulsegate strap` with the real binary: through the socket of a running daemon and in the folder
-//! of a stopped one, over kills, on a disk that refuses; and forgetting.
+//! of a stopped one, over kills, on a disk that refuses; what the wall shows of people; and forgetting.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 #[path = "support/daemon.rs"]
@@ -9,10 +9,12 @@ mod daemon;
 #[allow(dead_code, reason = "shared between tests")]
 mod operator;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use daemon::{Daemon, output};
+use daemon::{Daemon, LIMIT, output};
 use operator::{CONFIG, text, wait_until};
 use serde_json::Value;
 
@@ -266,6 +268,83 @@ fn a_damaged_file_keeps_no_daemon_from_starting_and_is_told() {
     refused(&data_dir, &["athlete", "add", "Bo"], 74);
     std::fs::remove_file(data_dir.join("roster")).unwrap();
     told(&data_dir, &["athlete", "add", "Bo"]);
+    assert!(daemon.stop().success());
+}
+
+/// The next tiles that the wall's stream sends.
+fn tiles(stream: &mut impl BufRead) -> Value {
+    let mut is_tiles = false;
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream ended");
+        match line.trim_end().split_once(':') {
+            Some(("event", name)) => is_tiles = name.trim() == "tiles",
+            Some(("data", data)) if is_tiles => return serde_json::from_str(data).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_wall_shows_the_names_and_zones_of_people_and_hides_what_they_want_hidden() {
+    const WALL: &str = "[web]\nlisten = \"127.0.0.1:0\"\nmax_heart_rate_bpm = 100\n";
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let daemon = Daemon::start(folder.path(), WALL, &["--simulate", "3"]);
+    daemon.wait_committed(5);
+    let straps = heard(&daemon);
+    let link = daemon.status()["wall"].as_str().unwrap().to_owned();
+    let (address, key) = link.trim_start_matches("http://").split_once("/?key=").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let request = format!(
+        "GET /api/v1/live HTTP/1.1\r\nHost: {address}\r\nCookie: pulsegate_wall={key}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut wait_for_tile = |strap: &str, what: &dyn Fn(Option<&Value>) -> bool| {
+        for _ in 0..60 {
+            let all = tiles(&mut stream);
+            if what(all["tiles"].as_array().unwrap().iter().find(|tile| tile["strap"] == strap)) {
+                return;
+            }
+        }
+        panic!("it does not come");
+    };
+    let is_beating = |tile: Option<&Value>| tile.is_some_and(|tile| tile["bpm"].is_u64());
+    let strap = straps[0].as_str();
+    wait_for_tile(strap, &|tile| is_beating(tile) && tile.unwrap()["name"].is_null());
+    told(&data_dir, &["athlete", "add", "Anna", "--max-hr", "240", "--legal-name", "Secret"]);
+    told(&data_dir, &["strap", "assign", strap, "Anna"]);
+    wait_for_tile(strap, &|tile| {
+        is_beating(tile)
+            && tile.is_some_and(|tile| {
+                let percent = tile["bpm"].as_u64().unwrap() * 100 / 240;
+                tile["name"] == "Anna" && tile["percent_of_max"] == percent
+            })
+    });
+    assert_eq!(
+        daemon.status()["straps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["id"] == strap)
+            .unwrap()["label"],
+        "Anna"
+    );
+    told(
+        &data_dir,
+        &["athlete", "edit", "Anna", "--zones", "30,31,32,33,240", "--hide", "numbers"],
+    );
+    wait_for_tile(strap, &|tile| {
+        tile.is_some_and(|tile| {
+            tile["bpm"].is_null() && tile["percent_of_max"].is_null() && tile["zone"] == 4
+        })
+    });
+    told(&data_dir, &["athlete", "edit", "Anna", "--hide", "tile"]);
+    wait_for_tile(strap, &|tile| tile.is_none());
+    told(&data_dir, &["strap", "release", strap]);
+    wait_for_tile(strap, &|tile| is_beating(tile) && tile.unwrap()["name"].is_null());
     assert!(daemon.stop().success());
 }
 

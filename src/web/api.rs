@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Site, assets};
+use crate::athlete::Athlete;
 use crate::buffer::{Health, Letters};
 use crate::format::samples::rfc3339;
 use crate::live::{self, GONE_AFTER, Link, SinkState, Snapshot};
 use crate::reading::{Contact, StrapId};
+use crate::roster::People;
 use crate::session::zones;
 
 /// The whole board is sent so often: simpler than differences, and it heals itself.
@@ -69,20 +71,25 @@ struct Waiting {
 }
 
 impl Site {
-    fn tiles<'a>(&'a self, snapshot: &'a Snapshot) -> Tiles<'a> {
+    fn tiles<'a>(&'a self, snapshot: &'a Snapshot, people: &'a People) -> Tiles<'a> {
         let now = Instant::now();
         let site = &*self.0;
         let recent = snapshot.straps.iter().filter(|(_, strap)| now - strap.seen < GONE_AFTER);
-        let tiles: Vec<_> = recent.map(|(id, strap)| self.tile(id, strap, now)).collect();
-        let connected = tiles.iter().filter(|tile| tile.link == Link::Connected).count();
+        let recent: Vec<_> = recent.collect();
+        let connected = recent.iter().filter(|(_, strap)| strap.link == Link::Connected).count();
+        let tiles = recent.iter().filter_map(|(id, strap)| {
+            let wearer = people.wearer(id).map(AsRef::as_ref);
+            let is_hidden = wearer.is_some_and(|wearer| wearer.hide.tile);
+            (!is_hidden).then(|| self.tile(id, strap, wearer, now))
+        });
         let committed = site.buffer.state().borrow().committed;
         let waiting = snapshot.sinks.values().map(|sink| committed.0.saturating_sub(sink.next.0));
         Tiles {
             gateway: &site.gateway,
             label: site.config.gateway.label.as_deref(),
             time: rfc3339(site.clock.now().unix_us()),
-            straps: Straps { connected, seen: tiles.len() },
-            tiles,
+            straps: Straps { connected, seen: recent.len() },
+            tiles: tiles.collect(),
             sinks: snapshot
                 .sinks
                 .iter()
@@ -92,23 +99,37 @@ impl Site {
         }
     }
 
-    fn tile<'a>(&'a self, id: &'a StrapId, strap: &live::Strap, now: Instant) -> Tile<'a> {
+    fn tile<'a>(
+        &'a self,
+        id: &'a StrapId,
+        strap: &live::Strap,
+        wearer: Option<&'a Athlete>,
+        now: Instant,
+    ) -> Tile<'a> {
         let config = &self.0.config;
         let known = config.straps.get(id);
-        let max = known
-            .and_then(|known| known.max_heart_rate_bpm)
-            .unwrap_or(config.web.max_heart_rate_bpm);
         let bpm = strap.heart_rate.and_then(|(bpm, _, _)| (bpm != 0).then_some(bpm));
         let (contact, at) = match strap.heart_rate {
             Some((_, contact, at)) => (contact, at),
             None => (Contact::Unknown, strap.seen),
         };
+        let max = wearer
+            .and_then(|wearer| wearer.profile.max_hr)
+            .map(|max| max.bpm)
+            .or(known.and_then(|known| known.max_heart_rate_bpm))
+            .unwrap_or(config.web.max_heart_rate_bpm);
+        let zone = bpm.map(|bpm| match wearer.and_then(|wearer| wearer.profile.zones_from_bpm) {
+            Some(zones) => zones.iter().map(|from| u8::from(bpm >= *from)).sum(),
+            None => zones::zone(bpm, max),
+        });
+        let label = known.and_then(|known| known.label.as_deref());
+        let shown = bpm.filter(|_| !wearer.is_some_and(|wearer| wearer.hide.numbers));
         Tile {
             strap: id.as_str(),
-            name: known.and_then(|known| known.label.as_deref()),
-            bpm,
-            zone: bpm.map(|bpm| zones::zone(bpm, max)),
-            percent_of_max: bpm.map(|bpm| zones::percent_of_max(bpm, max)),
+            name: wearer.map(|wearer| wearer.display_name.as_str()).or(label),
+            bpm: shown,
+            zone,
+            percent_of_max: shown.map(|bpm| zones::percent_of_max(bpm, max)),
             contact,
             age_ms: (now - at).as_millis(),
             link: strap.link,
@@ -152,7 +173,8 @@ fn tiles_every_second(site: Site) -> impl Stream<Item = Event> {
     let board = site.0.board.watch();
     stream::unfold((site, board, tick), async |(site, board, mut tick)| {
         tick.tick().await;
-        let event = Event::default().event("tiles").json_data(site.tiles(&board.borrow()));
+        let people = site.0.roster.people();
+        let event = Event::default().event("tiles").json_data(site.tiles(&board.borrow(), &people));
         // Plain numbers and texts always become JSON.
         event.ok().map(|event| (event, (site, board, tick)))
     })
@@ -209,7 +231,7 @@ pub struct AdapterStatus {
 pub struct StrapStatus {
     /// Its id.
     pub id: String,
-    /// Its label.
+    /// The display name of who wears it, else its label.
     pub label: Option<String>,
     /// Model.
     pub model: Option<String>,
@@ -279,9 +301,14 @@ pub(super) async fn status(State(site): State<Site>) -> Json<Status> {
     let board = inner.board.watch();
     let snapshot = board.borrow().clone();
     let buffer = inner.buffer.state().borrow().clone();
+    let people = inner.roster.people();
+    let name_of = |id: &StrapId| {
+        let wearer = people.wearer(id).map(|athlete| athlete.display_name.clone());
+        wearer.or_else(|| inner.config.straps.get(id)?.label.clone())
+    };
     let straps = snapshot.straps.iter().map(|(id, strap)| StrapStatus {
         id: id.to_string(),
-        label: inner.config.straps.get(id).and_then(|known| known.label.clone()),
+        label: name_of(id),
         model: strap.info.model.clone(),
         link: match strap.link {
             Link::Connected => "connected",
