@@ -7,7 +7,7 @@ use crate::reading::{Entry, Fact, Measurement};
 use crate::timeline::{Placed, TimeQuality, Timeline};
 
 /// Heart rates outside this are marked as suspect, never dropped.
-const PLAUSIBLE_BPM: std::ops::RangeInclusive<u16> = 25..=250;
+pub const PLAUSIBLE_BPM: std::ops::RangeInclusive<u16> = 25..=250;
 
 /// An entry on its way out.
 #[derive(Debug, Clone, PartialEq)]
