@@ -2,10 +2,12 @@
 //!
 //! - [`zones`], [`energy`], [`load`], [`max_hr`], [`hrv`], [`recovery`]: a formula each, with its source.
 //! - [`heard`]: what a reading says of the heart.
-//! - [`summary`]: what a session sums up to, as data.
+//! - [`body`]: what is known of a person; [`effort`]: readings as they sum up; [`summary`]: the sum, as data.
 //!
 //! Nothing here knows a clock, a runtime or a setting: times come in with the readings.
 
+pub mod body;
+pub mod effort;
 pub mod energy;
 pub mod heard;
 pub mod hrv;
@@ -15,4 +17,6 @@ pub mod recovery;
 pub mod summary;
 pub mod zones;
 
+pub use body::Body;
+pub use effort::Effort;
 pub use summary::{Hrv, Recovery, SessionSummary, ZoneTimes};
