@@ -8,3 +8,4 @@ pub mod export;
 pub mod gpx;
 pub mod samples;
 pub mod tcx;
+pub mod terra;

@@ -1,0 +1,102 @@
+//! Terra's normalised model, which fitness backends already parse: its webhook payloads, version 2022-03-16.
+//!
+//! What leaves is one of [`Event`] (activity, body, daily), [`AthleteEvent`], [`UserEvent`]; each serialises to the body of
+//! one webhook. Units are Terra's: metres, seconds, beats per minute, milliseconds, kilocalories. What is not known is left
+//! out. Not known here: signatures, headers, who has agreed, where it goes.
+//!
+//! Source: Terra's OpenAPI (tryterra/openapi, `v2-bundled.yaml` 2026.07.17.1), kept in `tests/fixtures/terra/`.
+
+mod activity;
+mod day;
+mod device;
+mod heart;
+mod person;
+mod sport;
+mod time;
+
+use serde::Serialize;
+
+pub use activity::Activity;
+pub use day::{Body, Daily};
+pub use person::{AthleteEvent, PROVIDER, User, UserEvent};
+pub use sport::activity_type;
+pub use time::Day;
+
+/// Version of Terra's payloads.
+pub const VERSION: &str = "2022-03-16";
+
+/// `UploadType`: recorded by a device, not entered by hand.
+const UPLOADED_BY_DEVICE: u8 = 1;
+
+/// Data of one user: the body of a webhook.
+///
+/// Serialise it with `serde_json::to_writer` into whatever it goes to; the samples in it are made one by one. Terra holds
+/// one event below 10 MB: five hours of a strap are 1.8 MB as activity and 5 MB as body.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event<'a, D> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    version: &'static str,
+    user: User<'a>,
+    data: Vec<D>,
+}
+
+/// What kind of data an [`Event`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Workouts.
+    Activity,
+    /// What the heart did on a day.
+    Body,
+    /// What a day sums up to.
+    Daily,
+}
+
+impl<'a, R> Event<'a, Activity<'a, R>> {
+    /// Workouts of one user.
+    pub fn activity(user: User<'a>, data: Vec<Activity<'a, R>>) -> Self {
+        Self { kind: Kind::Activity, version: VERSION, user, data }
+    }
+}
+
+impl<'a, R, B> Event<'a, Body<R, B>> {
+    /// Days of one user, beat by beat.
+    pub fn body(user: User<'a>, data: Vec<Body<R, B>>) -> Self {
+        Self { kind: Kind::Body, version: VERSION, user, data }
+    }
+}
+
+impl<'a> Event<'a, Daily> {
+    /// Days of one user, summed up.
+    pub fn daily(user: User<'a>, data: Vec<Daily>) -> Self {
+        Self { kind: Kind::Daily, version: VERSION, user, data }
+    }
+}
+
+/// Three decimals are more than any of these is known to.
+fn rounded(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite()).map(|value| (value * 1000.0).round() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use crate::activity::UnixMs;
+    use crate::athlete::{Athlete, AthleteId, Hide, Profile};
+
+    pub(super) fn athlete() -> Athlete {
+        Athlete {
+            id: AthleteId(Uuid::from_u128(7)),
+            display_name: "Aino".to_owned(),
+            legal_name: Some("Aino Virtanen".to_owned()),
+            reference_id: None,
+            profile: Profile::default(),
+            hide: Hide::default(),
+            consent: None,
+            accounts: Vec::new(),
+            created: UnixMs::from_seconds(1_795_000_000),
+        }
+    }
+}

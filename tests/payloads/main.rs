@@ -1,0 +1,31 @@
+//! Payloads for backends: what stands in them. `tests/payloads_read/run` has them judged by others.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod people;
+mod terra;
+
+use std::path::PathBuf;
+
+/// A payload: the name says by what it is judged (`terra.ActivityEvent.class.json`: standard, schema, which).
+type Payload = (String, Vec<u8>);
+
+fn all() -> Vec<Payload> {
+    terra::all()
+}
+
+/// Written where `PULSEGATE_PAYLOADS` says, for `tests/payloads_read/run`; without it they need only come about.
+#[test]
+fn payloads_for_the_validators_of_others() {
+    let folder = std::env::var_os("PULSEGATE_PAYLOADS").map(PathBuf::from);
+    let payloads = all();
+    for (name, bytes) in &payloads {
+        serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        if let Some(folder) = &folder {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    let mut names: Vec<_> = payloads.iter().map(|(name, _)| name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), payloads.len(), "two payloads of one name");
+}
