@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::EntryFormat;
 use crate::reading::StrapId;
 
 /// Where the configuration is looked for when no `--config` is given.
@@ -308,6 +309,9 @@ pub enum MqttVersion {
 pub struct File {
     /// Where to write, seen from the data folder; `-` is standard output.
     pub path: PathBuf,
+    /// What is written of an entry.
+    #[serde(default)]
+    pub format: EntryFormat,
     /// A new file is begun beyond this size.
     #[serde(default = "rotate_mb")]
     pub rotate_mb: u32,

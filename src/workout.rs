@@ -17,6 +17,16 @@ pub struct Workout {
     pub effort: Option<SessionSummary>,
 }
 
+impl Workout {
+    /// When it ended.
+    pub fn end(&self) -> UnixMs {
+        match &self.effort {
+            Some(effort) => self.activity.start.plus_ms((effort.elapsed_s * 1000.0).round() as i64),
+            None => self.activity.end(),
+        }
+    }
+}
+
 /// A heart rate at its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedRate {

@@ -7,6 +7,7 @@ use pulsegate::config::{
     self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Import, Mqtt,
     MqttVersion, Sink, Strap, SyncedBy, Web,
 };
+use pulsegate::format::EntryFormat;
 use pulsegate::reading::StrapId;
 
 /// Seventeen kinds of mistakes. The number in the comment is the line.
@@ -120,8 +121,8 @@ fn the_shipped_file_shows_the_defaults() {
             }
             (Sink::File(shown), Sink::File(default)) => {
                 assert_eq!(
-                    (shown.rotate_mb, shown.keep_files),
-                    (default.rotate_mb, default.keep_files)
+                    (shown.format, shown.rotate_mb, shown.keep_files),
+                    (default.format, default.rotate_mb, default.keep_files)
                 );
             }
             _ => panic!("another kind of sink"),
@@ -183,7 +184,12 @@ fn every_key() -> Config {
             ),
             (
                 "archive".to_owned(),
-                Sink::File(File { path: "-".into(), rotate_mb: 1, keep_files: 1 }),
+                Sink::File(File {
+                    path: "-".into(),
+                    format: EntryFormat::default(),
+                    rotate_mb: 1,
+                    keep_files: 1,
+                }),
             ),
         ]
         .into(),

@@ -57,6 +57,39 @@ fn readings_come_out_without_a_hole_and_a_clean_stop_leaves_none() {
 }
 
 #[test]
+fn a_file_holds_entries_in_the_format_of_its_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = |format| {
+        format!("[sinks.{format}.file]\npath = \"{format}.ndjson\"\nformat = \"{format}\"\n")
+    };
+    let sinks = ["samples", "fhir", "omh", "cloudevents"].map(sink).concat();
+    let config = format!("{FILE_SINK}{sinks}");
+    let daemon = Daemon::start(folder.path(), &config, &["--simulate", "4"]);
+    let data_dir = daemon.data_dir().to_owned();
+    let from = daemon.wait_committed(0);
+    daemon.wait_committed(from + 30);
+    assert!(daemon.stop().success());
+    let read = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(data_dir.join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let samples = lines(&data_dir);
+    assert_eq!(read("samples.ndjson"), samples, "what is written when nothing is chosen");
+    let events = read("cloudevents.ndjson");
+    assert!(events.iter().map(|event| &event["data"]).eq(&samples));
+    let rates = samples.iter().filter(|sample| sample["bpm"].is_u64()).count();
+    let intervals: usize = samples.iter().filter_map(|s| Some(s["rr_ms"].as_array()?.len())).sum();
+    assert!(rates > 0 && intervals > 0, "{rates} heart rates and {intervals} intervals");
+    let observations = read("fhir.ndjson");
+    assert!(observations.iter().all(|line| line["resourceType"] == "Observation"));
+    assert_eq!(observations.len(), rates + intervals);
+    let points = read("omh.ndjson");
+    let of =
+        |name: &str| points.iter().filter(|p| p["header"]["schema_id"]["name"] == name).count();
+    assert_eq!((of("heart-rate"), of("rr-interval")), (rates, intervals));
+}
+
+#[test]
 fn nothing_committed_is_lost_by_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let mut must_be_there = Vec::new();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, File, Sink, Strap};
 use crate::exit::{Exit, Failure};
+use crate::format::EntryFormat;
 use crate::gateway::{self, Source};
 use crate::{log, simulate};
 
@@ -40,7 +41,12 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     config.web.listen = args.listen.unwrap_or_else(free_address);
     config.sinks.insert(
         "file".to_owned(),
-        Sink::File(File { path: readings.clone(), rotate_mb: 64, keep_files: 2 }),
+        Sink::File(File {
+            path: readings.clone(),
+            format: EntryFormat::default(),
+            rotate_mb: 64,
+            keep_files: 2,
+        }),
     );
     for (id, name) in simulate::strap_ids(settings).into_iter().zip(NAMES) {
         config.straps.insert(id, Strap { label: Some(name.to_owned()), ..Strap::default() });

@@ -6,12 +6,28 @@
 
 use serde::Serialize;
 
+use super::{Format, line};
 use crate::normalize::Outgoing;
 use crate::reading::{Contact, EventKind, Fact, Measurement, Source};
 use crate::timeline::TimeQuality;
 
 /// Version of this format.
 const V: u8 = 1;
+
+/// Entries as JSON, one a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Samples;
+
+impl Format for Samples {
+    fn lines(
+        &self,
+        gateway: &str,
+        outgoing: &Outgoing,
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        line(&sample(gateway, outgoing), out)
+    }
+}
 
 /// One entry as JSON.
 #[derive(Debug, Serialize)]
@@ -130,7 +146,7 @@ pub fn sample<'a>(gateway: &'a str, outgoing: &'a Outgoing) -> Sample<'a> {
 }
 
 /// Three decimals tell every 1024th of a second apart.
-fn round_ms(ms: f64) -> f64 {
+pub(super) fn round_ms(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
 }
 

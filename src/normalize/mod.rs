@@ -3,7 +3,7 @@
 //! Facts are stored as measured; whatever is mended is mended here, on the way out, so that a mistake is undone by
 //! delivering again.
 
-use crate::reading::{Entry, Fact, Measurement};
+use crate::reading::{Entry, Fact, Measurement, RrInterval};
 use crate::timeline::{Placed, TimeQuality, Timeline};
 
 /// Heart rates outside this are marked as suspect, never dropped.
@@ -36,6 +36,25 @@ pub fn outgoing(entry: Entry, timeline: &Timeline) -> Outgoing {
         Fact::Event(_) => false,
     };
     Outgoing { unix_us, quality, suspect, entry }
+}
+
+/// The beats of a reading, oldest first, and when each came, in Unix microseconds. A strap says how long each interval was
+/// and not when it was: the last ended when the reading came, each other one where the next began.
+pub fn beats(outgoing: &Outgoing) -> impl Iterator<Item = (i64, RrInterval)> {
+    let intervals = match &outgoing.entry.fact {
+        Fact::Reading(reading) => match &reading.measurement {
+            Measurement::HeartRate(heart_rate) => &heart_rate.rr[..],
+            Measurement::Battery(_) => &[],
+        },
+        Fact::Event(_) => &[],
+    };
+    let length_us = |rr: RrInterval| i64::from(rr.0) * 1_000_000 / 1024;
+    let all_us: i64 = intervals.iter().copied().map(length_us).sum();
+    let mut at = outgoing.unix_us.saturating_sub(all_us);
+    intervals.iter().map(move |rr| {
+        at = at.saturating_add(length_us(*rr));
+        (at, *rr)
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A file of one JSON object a line, with rotation; `-` is standard output.
+//! A file of one JSON object a line, in a format of choice, with rotation; `-` is standard output.
 //!
 //! `Ok` means synced to disk. A crash may repeat the last batch (same `seq`), never tear it unnoticed: a torn last line
 //! is ended before the next batch is written.
@@ -12,12 +12,13 @@ use tracing::warn;
 
 use super::{Context, DeliveryError, Order, Receipt, Sink};
 use crate::config;
-use crate::format::samples;
+use crate::format::Format;
 use crate::normalize::Outgoing;
 
 /// The sink.
 pub(super) struct FileSink {
     gateway: std::sync::Arc<str>,
+    format: &'static dyn Format,
     target: Target,
 }
 
@@ -45,7 +46,8 @@ impl FileSink {
                 file: None,
             })
         };
-        Ok(Self { gateway: context.gateway.clone(), target })
+        let format = settings.format.format();
+        Ok(Self { gateway: context.gateway.clone(), format, target })
     }
 }
 
@@ -56,10 +58,9 @@ impl Sink for FileSink {
     async fn deliver(&mut self, batch: &[Outgoing]) -> Result<Receipt, DeliveryError> {
         let mut text = Vec::with_capacity(batch.len() * 200);
         for outgoing in batch {
-            serde_json::to_writer(&mut text, &samples::sample(&self.gateway, outgoing)).map_err(
-                |error| DeliveryError::halt(format!("an entry cannot be written as JSON: {error}")),
-            )?;
-            text.push(b'\n');
+            self.format.lines(&self.gateway, outgoing, &mut text).map_err(|error| {
+                DeliveryError::halt(format!("an entry cannot be written as JSON: {error}"))
+            })?;
         }
         let (written, place) = match &mut self.target {
             Target::StandardOutput => (print(&text).await, "standard output".to_owned()),

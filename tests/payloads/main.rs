@@ -2,15 +2,26 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod people;
+mod readings;
 mod terra;
 
 use std::path::PathBuf;
+
+use serde::Serialize;
 
 /// A payload: the name says by what it is judged (`terra.ActivityEvent.class.json`: standard, schema, which).
 type Payload = (String, Vec<u8>);
 
 fn all() -> Vec<Payload> {
-    terra::all()
+    let mut all = terra::all();
+    all.extend(readings::all());
+    all
+}
+
+fn pretty(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    serde_json::to_writer_pretty(&mut out, value).unwrap();
+    out
 }
 
 /// Written where `PULSEGATE_PAYLOADS` says, for `tests/payloads_read/run`; without it they need only come about.

@@ -6,35 +6,28 @@ use pulsegate::activity::UnixMs;
 use pulsegate::athlete::{Athlete, AthleteId};
 use pulsegate::format::terra::{Activity, AthleteEvent, Body, Daily, Day, Event, User, UserEvent};
 use pulsegate::workout::{TimedRate, Workout};
-use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Payload;
 use crate::people::{START, aino, beats, class, rates, ride, unknown};
-
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::new();
-    serde_json::to_writer_pretty(&mut out, value).unwrap();
-    out
-}
+use crate::{Payload, pretty};
 
 fn activity(workout: &Workout, rates: impl Iterator<Item = TimedRate> + Clone) -> Vec<u8> {
     let user = User::new(workout.athlete.as_ref().unwrap(), None);
-    bytes(&Event::activity(user, vec![Activity::new(workout, rates)]))
+    pretty(&Event::activity(user, vec![Activity::new(workout, rates)]))
 }
 
 fn body(seconds: i64) -> Vec<u8> {
     let (athlete, workouts) = (aino(), [class(seconds as u64)]);
     let day = Day::of(START, Some(60));
     let body = Body::new(day, &athlete, &workouts, rates(seconds), beats(seconds));
-    bytes(&Event::body(User::new(&athlete, Some(START)), vec![body]))
+    pretty(&Event::body(User::new(&athlete, Some(START)), vec![body]))
 }
 
 fn daily(workouts: &[Workout]) -> Vec<u8> {
     let athlete = aino();
     let day = Day::of(START, Some(60));
-    bytes(&Event::daily(
+    pretty(&Event::daily(
         User::new(&athlete, Some(START)),
         vec![Daily::new(day, &athlete, workouts)],
     ))
@@ -49,15 +42,15 @@ pub fn examples() -> Vec<Payload> {
         of("BodyEvent", {
             let workouts = [class(2917)];
             let body = Body::new(Day::of(START, Some(60)), &athlete, &workouts, rates(2), beats(2));
-            bytes(&Event::body(User::new(&athlete, Some(START)), vec![body]))
+            pretty(&Event::body(User::new(&athlete, Some(START)), vec![body]))
         }),
         of("DailyEvent", daily(&[class(2917), ride()])),
-        of("AthleteEvent", bytes(&AthleteEvent::new(&athlete, None, 2026))),
-        of("AuthSuccessEvent", bytes(&UserEvent::auth(User::new(&athlete, None)))),
-        of("DeauthEvent", bytes(&UserEvent::deauth(User::new(&athlete, Some(START))))),
+        of("AthleteEvent", pretty(&AthleteEvent::new(&athlete, None, 2026))),
+        of("AuthSuccessEvent", pretty(&UserEvent::auth(User::new(&athlete, None)))),
+        of("DeauthEvent", pretty(&UserEvent::deauth(User::new(&athlete, Some(START))))),
         of("UserReauthEvent", {
             let (old, new) = (User::new(&athlete, Some(START)), User::new(&anew, None));
-            bytes(&UserEvent::reauth(old, new))
+            pretty(&UserEvent::reauth(old, new))
         }),
     ]
 }
@@ -176,11 +169,11 @@ fn five_hours_stay_below_the_ten_megabytes_of_one_event() {
 #[test]
 fn a_user_who_left_is_inactive_and_one_entered_anew_replaces_the_old() {
     let athlete = aino();
-    let left = read(&bytes(&UserEvent::deauth(User::new(&athlete, None))));
+    let left = read(&pretty(&UserEvent::deauth(User::new(&athlete, None))));
     assert_eq!((&left["type"], &left["user"]["active"]), (&"deauth".into(), &false.into()));
     let anew = Athlete { id: AthleteId(Uuid::from_u128(8)), ..aino() };
     let event = UserEvent::reauth(User::new(&athlete, None), User::new(&anew, None));
-    let event = read(&bytes(&event));
+    let event = read(&pretty(&event));
     assert_eq!(event["type"], "user_reauth");
     assert_eq!(event["old_user"]["active"], false);
     assert_eq!(event["new_user"]["user_id"], "00000000-0000-0000-0000-000000000008");

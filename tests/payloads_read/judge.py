@@ -7,10 +7,19 @@ import pathlib
 import re
 import sys
 
+import cloudevents.v1.http
 import jsonschema
 import yaml
 from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from referencing.jsonschema import DRAFT7, DRAFT202012
+
+FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@FORMATS.checks("date-time")
+def is_rfc3339(text):
+    return re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text) is not None
+
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 
@@ -64,9 +73,63 @@ class Terra:
 OLDER_CLIENT = {"AuthSuccessEvent": {"reference_id": "", "widget_session_id": ""}}
 
 
+class OpenMHealth:
+    """The schemas of Open mHealth: of a data point, of its header, of its body."""
+
+    def __init__(self):
+        self.schemas = {path.stem: json.loads(path.read_text()) for path in (FIXTURES / "omh").glob("*.json")}
+        for name, schema in self.schemas.items():
+            schema["$id"] = f"urn:omh:{name}"
+        self.registry = Registry(retrieve=self.retrieve)
+
+    def retrieve(self, uri):
+        name = uri.removesuffix(".json").rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+        # "unit-value-1.x" is the newest 1.x; part-of-day is refused by every payload of ours.
+        line = re.sub(r"\.x$", ".", name)
+        found = sorted(stem for stem in self.schemas if stem.startswith(line))
+        schema = self.schemas[found[-1]] if found else {"not": {}}
+        return Resource.from_contents(schema, default_specification=DRAFT7)
+
+    def faults(self, name, payload):
+        found = []
+        for schema, part in (("data-point-1.0", payload), (name, payload["body"])):
+            resolved = {**self.schemas[schema]}
+            validator = jsonschema.validators.validator_for(resolved)(
+                resolved, registry=self.registry, format_checker=FORMATS
+            )
+            found += [f"{schema} {error.json_path}: {error.message[:200]}" for error in validator.iter_errors(part)]
+            if schema == name:
+                found += [f"{name} has no {field}" for field in part if field not in resolved["properties"]]
+        return found
+
+
+def fhir_faults(name, payload):
+    """The models of fhir.resources, release R4B, which refuse fields that they do not know."""
+    model = getattr(importlib.import_module(f"fhir.resources.R4B.{name.lower()}"), name)
+    try:
+        model.model_validate(payload)
+    except ValueError as error:
+        return [f"fhir.resources: {error}"]
+    return []
+
+
+def cloud_event_faults(_name, payload):
+    """The SDK of the CloudEvents project."""
+    try:
+        event = cloudevents.v1.http.from_json(json.dumps(payload))
+    except Exception as error:  # each of its errors is a class of its own
+        return [f"cloudevents: {error!r}"]
+    again = {**event.get_attributes(), "data": event.get_data()}
+    return [] if again == payload else [f"cloudevents: it does not come back as it went in: {again}"]
+
+
 def judges():
-    terra_judge = Terra()
-    return {"terra": terra_judge.faults}
+    return {
+        "terra": Terra().faults,
+        "fhir": fhir_faults,
+        "omh": OpenMHealth().faults,
+        "cloudevents": cloud_event_faults,
+    }
 
 
 def bites(judge, name, payload, spoil):
@@ -89,8 +152,36 @@ def spoil_terra_type(payload):
     payload["data"][0]["metadata"]["type"] = 9999
 
 
+def spoil_fhir(payload):
+    payload["entry"][0]["resource"]["valueSampledData"]["periode"] = 1000
+
+
+def spoil_fhir_status(payload):
+    del payload["status"]
+
+
+def spoil_omh_unit(payload):
+    payload["body"]["heart_rate"]["unit"] = "bpm"
+
+
+def spoil_omh_field(payload):
+    payload["body"]["heartrate"] = payload["body"]["heart_rate"]
+
+
+def spoil_omh_header(payload):
+    payload["header"]["creation_date_time"] = "yesterday"
+
+
+def spoil_cloud_event(payload):
+    del payload["source"]
+
+
 SPOILT = {
     "terra.ActivityEvent.example.json": [spoil_terra, spoil_terra_deep, spoil_terra_type],
+    "fhir.Bundle.example.json": [spoil_fhir],
+    "fhir.Observation.example.json": [spoil_fhir_status],
+    "omh.heart-rate-2.0.example.json": [spoil_omh_unit, spoil_omh_field, spoil_omh_header],
+    "cloudevents.Event.example.json": [spoil_cloud_event],
 }
 
 

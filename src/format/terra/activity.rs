@@ -174,17 +174,13 @@ impl<'a, R> Activity<'a, R> {
 }
 
 fn metadata<'a>(workout: &'a Workout, timer: Timer<'_>) -> Metadata<'a> {
-    let Workout { activity, effort, .. } = workout;
-    let end = match effort {
-        Some(effort) => activity.start.plus_ms((effort.elapsed_s * 1000.0).round() as i64),
-        None => activity.end(),
-    };
+    let activity = &workout.activity;
     Metadata {
         summary_id: activity.id.to_string(),
         name: activity.sport_name.as_deref(),
         activity_type: activity_type(activity.sport, activity.sub_sport),
         start_time: timer.stamp(activity.start),
-        end_time: timer.stamp(end),
+        end_time: timer.stamp(workout.end()),
         upload_type: UPLOADED_BY_DEVICE,
         timestamp_localization: u8::from(activity.utc_offset_min.is_some()),
     }
