@@ -129,7 +129,7 @@ pub enum ClockTrust {
 }
 
 /// When something was measured, by both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct At {
     /// The boot that `mono_us` counts from.
     pub boot: BootId,

@@ -93,6 +93,11 @@ impl Effort {
         self.now.map_or(self.active_to_us, |(us, _)| us.saturating_add(HOLD_US))
     }
 
+    /// How the strap is heard.
+    pub(super) fn ear(&self) -> Ear {
+        self.ear
+    }
+
     /// What it sums up to until here, for this body. The end is not before the latest heart rate.
     pub fn summary(&self, until_us: u64, body: &Body) -> SessionSummary {
         let mut whole = self.clone();

@@ -3,9 +3,11 @@
 //! - [`zones`], [`energy`], [`load`], [`max_hr`], [`hrv`], [`recovery`]: a formula each, with its source.
 //! - [`heard`]: what a reading says of the heart.
 //! - [`body`]: what is known of a person; [`effort`]: readings as they sum up; [`summary`]: the sum, as data.
+//! - [`tracker`]: when sessions begin and end; [`told`]: what is said to it and what it says.
 //!
 //! Nothing here knows a clock, a runtime or a setting: times come in with the readings.
 
+mod axis;
 pub mod body;
 pub mod effort;
 pub mod energy;
@@ -15,8 +17,12 @@ pub mod load;
 pub mod max_hr;
 pub mod recovery;
 pub mod summary;
+pub mod told;
+pub mod tracker;
 pub mod zones;
 
 pub use body::Body;
 pub use effort::Effort;
 pub use summary::{Hrv, Recovery, SessionSummary, ZoneTimes};
+pub use told::{Class, ClassId, Command, Ended, Output, Session, SessionId, Wearer, Why};
+pub use tracker::{Rules, Tracker};

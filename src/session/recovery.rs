@@ -33,17 +33,16 @@ impl Watch {
 
     /// From here on the heart rate is this, or there is none.
     pub fn heart_rate(&mut self, at_us: u64, bpm: Option<u16>) {
-        // What comes at a mark is what the heart rate is at the mark.
-        self.pass(at_us.saturating_sub(1));
-        self.latest = bpm.map(|bpm| (at_us, bpm));
         self.pass(at_us);
+        self.latest = bpm.map(|bpm| (at_us, bpm));
     }
 
-    /// So far nothing else came. True when there is nothing more to wait for.
+    /// So far nothing else came. True when there is nothing more to wait for. At a mark itself something still may come,
+    /// and is the heart rate there.
     pub fn pass(&mut self, to_us: u64) -> bool {
         while let Some(mark_us) =
             MARKS_US.get(self.passed).map(|mark| self.end_us.saturating_add(*mark))
-            && mark_us <= to_us
+            && mark_us < to_us
         {
             let held = self.latest.filter(|(us, _)| mark_us.saturating_sub(*us) < HOLD_US);
             let fall = |bpm: u16| i32::from(self.from_bpm) - i32::from(bpm);
@@ -78,11 +77,11 @@ mod tests {
     #[test]
     fn the_fall_is_taken_at_one_minute_and_at_two() {
         let mut watch = watched(1..=119);
-        assert!(!watch.pass(120 * SECOND - 1));
-        assert!(watch.pass(120 * SECOND));
+        assert!(!watch.pass(120 * SECOND));
+        assert!(watch.pass(120 * SECOND + 1));
         let told = watch.recovery().unwrap();
         assert_eq!((told.from_bpm, told.after_60_s, told.after_120_s), (170, Some(20), Some(39)));
-        assert_eq!(watched(1..=120).recovery().unwrap().after_120_s, Some(40));
+        assert_eq!(watched(1..=121).recovery().unwrap().after_120_s, Some(40));
     }
 
     #[test]
