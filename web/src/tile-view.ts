@@ -36,7 +36,8 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
   const { strings } = text;
   const stale = state !== "fresh";
   const bpm = state === "dashed" ? null : tile.bpm;
-  const zone = bpm === null ? null : tile.zone;
+  // Whoever hides their numbers has a zone all the same.
+  const zone = state === "dashed" ? null : tile.zone;
   const percent = bpm === null || tile.percent_of_max === null ? "" : text.percent(tile.percent_of_max);
   const low = tile.battery_percent !== null && tile.battery_percent <= LOW_BATTERY;
   const battery = low ? text.percent(tile.battery_percent ?? 0) : "";
@@ -45,7 +46,7 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
 
   const sentence = [
     tile.name || fill(strings.strap, { id: tile.strap }),
-    bpm === null ? strings.sayNoBpm : fill(strings.sayBpm, { n: text.number(bpm) }),
+    bpm !== null ? fill(strings.sayBpm, { n: text.number(bpm) }) : zone === null ? strings.sayNoBpm : "",
     zone === null ? "" : fill(strings.sayZone, { n: text.number(zone) }),
     percent && fill(strings.sayPercent, { p: percent }),
     trouble,
@@ -57,7 +58,7 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
     strap: tile.strap,
     prefix: tile.name ? "" : tile.strap.slice(0, -4),
     name: tile.name || tile.strap.slice(-4),
-    bpm: bpm === null ? "–" : text.number(bpm),
+    bpm: bpm !== null ? text.number(bpm) : zone === null ? "–" : "",
     zone: zoneText(zone),
     level: zone ?? 0,
     percent,

@@ -61,6 +61,13 @@ test("a strap that reports no heart rate shows a dash", () => {
   assert.deepEqual([view.bpm, view.fill], ["–", "z0"]);
 });
 
+test("whoever hides their numbers shows the zone and no number", () => {
+  const view = see({ bpm: null, percent_of_max: null });
+  assert.deepEqual([view.bpm, view.percent, view.zone, view.level, view.fill], ["", "", "Z4", 4, "z4"]);
+  assert.equal(view.label, "Anna, zone 4");
+  assert.deepEqual([see({ bpm: null, percent_of_max: null }, 15_001).zone], ["Z–"]);
+});
+
 test("a battery is mentioned at fifteen per cent, not at sixteen", () => {
   assert.equal(see({ battery_percent: 16 }).battery, "");
   assert.equal(see({ battery_percent: 15 }).battery, "15%");
