@@ -279,6 +279,42 @@ fn of_two_changes_at_one_moment_the_later_made_counts_and_the_first_lasted_no_ti
 }
 
 #[test]
+fn a_change_by_a_clock_that_nobody_can_mend_stays_between_those_made_before_and_after_it() {
+    let by = |n: u8| Some(Wearer::Athlete(athlete_id(n)));
+    // Of a boot that the timeline does not know: of 1970, and of a far future.
+    for wall_offset_us in [0, 2_500_000_000_000_000] {
+        let trust = ClockTrust::Unset;
+        let lost = At { boot: BootId(8), mono_us: SECOND, wall_offset_us, trust };
+        let third = At { boot: BootId(9), ..at(100) };
+        let mut people = People::default();
+        for (n, at) in [(1, at(10)), (2, lost), (3, third)] {
+            people.apply(Record::Worn { strap: strap_id(1), by: by(n), at });
+        }
+        let wearing = Wearing::new(&people, Arc::default());
+        let strap = strap_id(1);
+        let between = wearing.who_at(&strap, unix_us(50));
+        assert!(between == by(1) || between == by(2), "{between:?}");
+        assert_eq!(wearing.who_at(&strap, unix_us(9)), None);
+        assert_eq!(wearing.who_at(&strap, unix_us(100)), by(3));
+        assert_eq!(wearing.who_at(&strap, i64::MAX), by(3));
+        let later = At { mono_us: 5 * SECOND, ..lost };
+        assert_eq!(wearing.who(&strap, &later), by(2), "within its boot no clock matters");
+        assert_eq!(wearing.who(&strap, &At { mono_us: 0, ..lost }), by(1));
+        assert_eq!(people.wears(&strap), by(3));
+    }
+}
+
+#[test]
+fn two_changes_that_were_put_in_order_the_other_way_round_are_at_one_moment() {
+    let mut people = People::default();
+    people.apply(worn(1, Some(1), 20));
+    people.apply(worn(1, Some(2), 19));
+    let wearing = Wearing::new(&people, Arc::default());
+    assert_eq!(wearing.who(&strap_id(1), &at(19)), None);
+    assert_eq!(wearing.who(&strap_id(1), &at(20)), Some(Wearer::Athlete(athlete_id(2))));
+}
+
+#[test]
 fn releasing_what_nobody_wears_and_assigning_what_is_worn_already_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let roster = two_people(folder.path());

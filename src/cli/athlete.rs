@@ -328,8 +328,8 @@ fn forgotten(forgotten: &Forgotten) -> String {
     erased(*accounts, "account elsewhere", "accounts elsewhere");
     erased(*damaged_files, "damaged file of the roster", "damaged files of the roster");
     if *changes > 0 {
-        let times = if *changes == 1 { "once".to_owned() } else { format!("{changes} times") };
-        text += &format!("  a strap was worn by \"somebody\" now: {times}\n");
+        let say = if *changes == 1 { "assignment says" } else { "assignments say" };
+        text += &format!("  without a name: {changes} {say} \"somebody\" now\n");
     }
     if remains.is_empty() {
         text += "nothing of them is left in the data folder\n";

@@ -3,10 +3,13 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, File, Sink, Strap};
+use crate::clock::{Clock, SyncSource};
+use crate::config::{Config, File, Sink};
 use crate::exit::{Exit, Failure};
 use crate::format::EntryFormat;
 use crate::gateway::{self, Source};
+use crate::roster::desk::{self, Moment};
+use crate::roster::{AssignBody, Edit, Roster};
 use crate::{log, simulate};
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +25,7 @@ pub(super) struct Args {
     listen: Option<String>,
 }
 
-/// Who wears the first straps; further ones show their id, as straps without a label do.
+/// Who wears the first straps; further ones show their id, as straps that nobody wears do.
 const NAMES: [&str; 12] = [
     "Aino", "Ben", "Chiara", "Dario", "Emma", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kaisa",
     "Luca",
@@ -48,20 +51,35 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             keep_files: 2,
         }),
     );
-    for (id, name) in simulate::strap_ids(settings).into_iter().zip(NAMES) {
-        config.straps.insert(id, Strap { label: Some(name.to_owned()), ..Strap::default() });
-    }
+    enter(&folder.0, settings)?;
     let straps = args.straps;
     let result = gateway::run(config, Source::Simulated(settings), |ready| {
         println!("\n  Pulsegate demo: {straps} virtual straps\n");
         println!("  wall page   {}", ready.wall.as_deref().unwrap_or("none"));
         println!("  readings    tail -f {}", readings.display());
+        println!("  people      pulsegate athlete list --data-dir {}", ready.data_dir.display());
         println!("  status      pulsegate status --data-dir {}", ready.data_dir.display());
         println!("  stop        Ctrl-C; the folder is thrown away\n");
     })
     .await;
     drop(folder);
     result
+}
+
+/// Enters the people, each with a strap.
+fn enter(data_dir: &Path, settings: simulate::Settings) -> Result<(), Failure> {
+    let clock = Clock::new(SyncSource::default());
+    let at = clock.map_err(|error| Failure::new(Exit::Software, error))?.now();
+    let moment = Moment { at, unix_us: at.unix_us(), heard: None };
+    let roster = Roster::open(data_dir).map_err(super::desk::failed)?;
+    for (strap, name) in simulate::strap_ids(settings).into_iter().zip(NAMES) {
+        let edit = Edit { display_name: Some(name.to_owned()), ..Edit::default() };
+        let body = AssignBody { athlete: name.to_owned() };
+        desk::add(&roster, &edit, &moment)
+            .and_then(|_| desk::assign(&roster, strap.as_str(), &body, &moment))
+            .map_err(super::desk::failed)?;
+    }
+    Ok(())
 }
 
 /// The usual address, or a free port when something else has it.

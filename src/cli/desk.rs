@@ -1,6 +1,7 @@
 //! The way to the desk: through the socket of a running daemon, or into the folder of a stopped one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Folder;
 use super::buffer::{door, owner};
@@ -15,6 +16,7 @@ use crate::roster::{
     AssignBody, Assigned, AthleteDone, Edit, Forgotten, Listed, Released, Removed, Roster,
     RosterError, Shown, StrapBody, StrapDone, StrapListed, Wearing, forget,
 };
+use crate::timeline::Timeline;
 use crate::{gateway, log, web};
 
 const ATHLETES: &str = "/api/v1/athletes";
@@ -139,7 +141,7 @@ impl Desk {
         match self {
             Self::Running(client) => client.get(STRAPS).await,
             Self::Stopped(stopped) => {
-                Ok(desk::straps(&stopped.roster.people(), &stopped.wearing()))
+                Ok(desk::straps(&stopped.roster.people(), &stopped.timeline()))
             }
         }
     }
@@ -214,23 +216,25 @@ impl Stopped {
 
     fn moment(&self) -> Moment {
         let at = self.clock.now();
-        let unix_us = match &self.log {
-            Some((buffer, _)) => buffer.timeline().borrow().place(&at).unix_us,
-            None => at.unix_us(),
-        };
+        let unix_us = self.timeline().place(&at).unix_us;
         Moment { at, unix_us, heard: None }
     }
 
+    fn timeline(&self) -> Arc<Timeline> {
+        let known = self.log.as_ref().map(|(buffer, _)| buffer.timeline().borrow().clone());
+        known.unwrap_or_default()
+    }
+
     fn wearing(&self) -> Wearing {
-        let timeline = self.log.as_ref().map(|(buffer, _)| buffer.timeline().borrow().clone());
-        Wearing::new(&self.roster.people(), timeline.unwrap_or_default())
+        Wearing::new(&self.roster.people(), self.timeline())
     }
 }
 
-fn failed(error: RosterError) -> Failure {
+/// What an operator is told, and the exit code.
+pub(super) fn failed(error: RosterError) -> Failure {
     let exit = match &error {
         RosterError::NotFound(_) | RosterError::Refused(_) => Exit::Usage,
-        RosterError::InUse { .. } => Exit::Unavailable,
+        RosterError::InUse { .. } | RosterError::BrokenOff(_) => Exit::Unavailable,
         RosterError::Disk { .. } => Exit::Io,
     };
     Failure::new(exit, error)

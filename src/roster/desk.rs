@@ -15,6 +15,7 @@ use crate::format::samples::rfc3339;
 use crate::reading::{At, ClockTrust, StrapId};
 use crate::secret;
 use crate::sensor::polar_name::{CheckDigit, check_digit};
+use crate::timeline::Timeline;
 
 /// Digits of an id as Polar prints it, and of an address.
 const ID_DIGITS: [usize; 2] = [8, 12];
@@ -152,8 +153,8 @@ fn noted(
     (records, AthleteDone { athlete, warnings })
 }
 
-/// Every strap that is known or was ever worn: rentals by number, then the others by id.
-pub fn straps(people: &People, wearing: &Wearing) -> Vec<StrapListed> {
+/// Every strap that is known or worn: rentals by number, then the others by id.
+pub fn straps(people: &People, timeline: &Timeline) -> Vec<StrapListed> {
     let mut ids: BTreeSet<&StrapId> = people.straps().map(|strap| &strap.id).collect();
     // One that is neither the house's nor anybody's any more is of interest while somebody has it on.
     ids.extend(people.changes().map(|(id, _)| id).filter(|id| people.wears(id).is_some()));
@@ -161,7 +162,7 @@ pub fn straps(people: &People, wearing: &Wearing) -> Vec<StrapListed> {
         .into_iter()
         .map(|id| {
             let of = people.strap(id).map(|strap| strap.of);
-            let is_worn = people.wears(id).is_some();
+            let worn = people.last(id).filter(|last| last.by.is_some());
             StrapListed {
                 strap: id.clone(),
                 rental: match of {
@@ -173,7 +174,7 @@ pub fn straps(people: &People, wearing: &Wearing) -> Vec<StrapListed> {
                     Some(Of::Rental(_)) | None => None,
                 },
                 worn_by: people.wearer(id).map(|athlete| named(athlete)),
-                since: wearing.since_us(id).filter(|_| is_worn).map(rfc3339),
+                since: worn.map(|last| rfc3339(timeline.place(&last.at).unix_us)),
             }
         })
         .collect();
@@ -221,7 +222,7 @@ fn warnings(id: &StrapId, moment: &Moment) -> Vec<String> {
         None => "and whether it is in the room nobody knows while the daemon is stopped",
     };
     vec![format!(
-        "{id} is perhaps mistyped: its last digit does not fit the others, as it does on Polar straps since the H9, {heard}. \
+        "{id} is perhaps mistyped: its last digit does not fit the others, as it does on an H10, {heard}. \
          It was taken as it is. Compare it with the print; if it is wrong, `pulsegate strap remove {id}` and enter it again"
     )]
 }

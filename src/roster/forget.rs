@@ -98,19 +98,23 @@ pub async fn forget(
 ) -> Result<Forgotten, RosterError> {
     let people = roster.people();
     let id = find::athlete(&people, who)?.id;
-    let gone = || find::athlete(&roster.people(), &id.to_string()).err();
     let Some(traces) = traces(&people, wearing, id) else {
-        return Err(gone().unwrap_or_else(|| RosterError::NotFound(who.to_owned())));
+        return Err(RosterError::NotFound(format!("there is no athlete {who:?}")));
     };
     let mut left = Vec::new();
     left.extend(in_log(around, wearing, &traces).await);
-    left.extend(in_history(around.history));
     left.extend(in_config(around, &traces.athlete));
     left.extend(delivered(around, &traces));
-    let ((changes, straps), damaged_files) = roster.replace(|people| {
-        let found = find::athlete(people, &id.to_string())?;
-        Ok(people.forget(found.id, moment.at))
-    })?;
+    let (history, at) = (around.history.clone(), moment.at);
+    let work = move |roster: &Roster| {
+        let replaced = roster.replace(|people| {
+            let found = find::athlete(people, &id.to_string())?;
+            Ok(people.forget(found.id, at))
+        })?;
+        Ok((replaced, in_history(&history)))
+    };
+    let (((changes, straps), damaged_files), in_history) = roster.aside(work).await?;
+    left.extend(in_history);
     let accounts = traces.accounts.len();
     Ok(Forgotten { athlete: id, straps, changes, accounts, damaged_files, remains: left })
 }

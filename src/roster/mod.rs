@@ -80,6 +80,9 @@ pub enum RosterError {
         /// The file that says so.
         path: PathBuf,
     },
+    /// It was begun and not ended: the program is stopping.
+    #[error("was broken off; ask again whether it is done")]
+    BrokenOff(#[from] tokio::task::JoinError),
     /// There is nobody, or nothing, of that name.
     #[error("{0}")]
     NotFound(String),
@@ -170,6 +173,18 @@ impl Roster {
             let told = plan(&mut people)?;
             Ok((told, store.replace(people)?))
         })
+    }
+
+    /// Does something where the disk may be waited for.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, RosterError> + Send + 'static,
+    ) -> Result<T, RosterError> {
+        let roster = self.clone();
+        tokio::task::spawn_blocking(move || work(&roster)).await?
     }
 
     fn with<T>(

@@ -90,11 +90,6 @@ impl Wearing {
         found.sort_by(|a, b| (a.from_us, &a.strap).cmp(&(b.from_us, &b.strap)));
         found
     }
-
-    /// Since when a strap is worn as it is now.
-    pub fn since_us(&self, strap: &StrapId) -> Option<i64> {
-        Some(self.straps.get(strap)?.last()?.unix_us)
-    }
 }
 
 /// How many of the changes have come to pass by then.

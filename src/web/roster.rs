@@ -5,6 +5,7 @@
 //! is none; 500, 503, 507: the disk. What is answered well is durable.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -24,6 +25,7 @@ use crate::roster::{
     Around, AssignBody, Assigned, AthleteDone, Edit, Forgotten, Listed, Released, Removed, Roster,
     RosterError, Shown, StrapBody, StrapDone, StrapListed, Wearing, forget,
 };
+use crate::timeline::Timeline;
 
 /// Largest body: an athlete whose every field is as long as can be.
 const BODY_MAX: usize = 64 << 10;
@@ -33,7 +35,9 @@ impl From<RosterError> for Problem {
         let status = match &error {
             RosterError::NotFound(_) => StatusCode::NOT_FOUND,
             RosterError::Refused(_) => StatusCode::BAD_REQUEST,
-            RosterError::InUse { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            RosterError::InUse { .. } | RosterError::BrokenOff(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             RosterError::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
@@ -60,28 +64,27 @@ type Body<T> = Result<Json<T>, JsonRejection>;
 impl Site {
     fn moment(&self) -> Moment {
         let at = self.0.clock.now();
-        let unix_us = self.0.buffer.timeline().borrow().place(&at).unix_us;
+        let unix_us = self.timeline().place(&at).unix_us;
         let heard = self.0.board.watch().borrow().straps.keys().cloned().collect();
         Moment { at, unix_us, heard: Some(heard) }
     }
 
-    fn wearing(&self) -> Wearing {
-        let timeline = self.0.buffer.timeline().borrow().clone();
-        Wearing::new(&self.0.roster.people(), timeline)
+    fn timeline(&self) -> Arc<Timeline> {
+        self.0.buffer.timeline().borrow().clone()
     }
 
-    /// Has something done where the disk may be waited for.
+    /// Who wore what, which takes a moment for years of it.
+    async fn wearing(&self) -> Result<Wearing, RosterError> {
+        let timeline = self.timeline();
+        self.0.roster.aside(|roster| Ok(Wearing::new(&roster.people(), timeline))).await
+    }
+
     async fn at_desk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Roster, &Moment) -> Result<T, RosterError> + Send + 'static,
     ) -> Answer<T> {
-        let (roster, moment) = (self.0.roster.clone(), self.moment());
-        let done = tokio::task::spawn_blocking(move || work(&roster, &moment)).await;
-        let done = done.map_err(|error| {
-            let refused = Refused { error: error.to_string(), parameter: None };
-            Problem(StatusCode::INTERNAL_SERVER_ERROR, refused)
-        })?;
-        Ok(Json(done?))
+        let moment = self.moment();
+        Ok(Json(self.0.roster.aside(move |roster| work(roster, &moment)).await?))
     }
 }
 
@@ -90,13 +93,13 @@ async fn athletes(State(site): State<Site>) -> Json<Vec<Listed>> {
 }
 
 async fn show(State(site): State<Site>, Path(who): Path<String>) -> Answer<Shown> {
-    Ok(Json(desk::show(&site.0.roster.people(), &site.wearing(), &who)?))
+    Ok(Json(desk::show(&site.0.roster.people(), &site.wearing().await?, &who)?))
 }
 
 async fn add(State(site): State<Site>, body: Body<Edit>) -> Answer<AthleteDone> {
     let Json(body) = body?;
     let done = site.at_desk(move |roster, moment| desk::add(roster, &body, moment)).await?;
-    info!(athlete = %done.athlete.id, "an athlete was entered");
+    info!("an athlete was entered");
     Ok(done)
 }
 
@@ -107,14 +110,14 @@ async fn edit(
 ) -> Answer<AthleteDone> {
     let Json(body) = body?;
     let done = site.at_desk(move |roster, moment| desk::edit(roster, &who, &body, moment)).await?;
-    info!(athlete = %done.athlete.id, "something was noted of an athlete");
+    info!("something was noted of an athlete");
     Ok(done)
 }
 
 async fn forget_athlete(State(site): State<Site>, Path(who): Path<String>) -> Answer<Forgotten> {
     let config = &site.0.config;
     let around = around(config, Some(&site.0.buffer), site.0.importer.history());
-    let (moment, wearing) = (site.moment(), site.wearing());
+    let (moment, wearing) = (site.moment(), site.wearing().await?);
     let forgotten = forget(&site.0.roster, &who, &moment, &wearing, &around).await?;
     info!(changes = forgotten.changes, "an athlete was forgotten");
     Ok(Json(forgotten))
@@ -136,7 +139,7 @@ pub(crate) fn around<'a>(
 }
 
 async fn straps(State(site): State<Site>) -> Json<Vec<StrapListed>> {
-    Json(desk::straps(&site.0.roster.people(), &site.wearing()))
+    Json(desk::straps(&site.0.roster.people(), &site.timeline()))
 }
 
 async fn add_strap(State(site): State<Site>, body: Body<StrapBody>) -> Answer<StrapDone> {
@@ -156,7 +159,7 @@ async fn assign(
     let Json(body) = body?;
     let done =
         site.at_desk(move |roster, moment| desk::assign(roster, &strap, &body, moment)).await?;
-    info!(strap = %done.strap, athlete = %done.worn_by.athlete, "a strap was assigned");
+    info!(strap = %done.strap, "a strap was assigned");
     Ok(done)
 }
 
