@@ -28,6 +28,9 @@ use serde_json::Value;
 const NOTHING_KEPT: [&str; 2] =
     ["synthetic/header_size_255_short.fit", "synthetic/undefined_local.fit"];
 
+/// Have other heart rates when they are cut off (docs/fit.md): those of the watch instead of those that the strap handed over later.
+const TWO_HEARTS: [&str; 2] = ["garmin-fr935-cr.fit", "sample_mulitple_header.fit"];
+
 /// The folder with the real files, if there is one.
 fn real_files(test: &str) -> Option<PathBuf> {
     let named = corpora().into_iter().nth(1);
@@ -190,6 +193,39 @@ fn sixty_real_files_come_in_with_one_command() {
     // The two are cut and damaged copies of a third.
     assert_eq!(words["duplicate"], 2, "{words:?}");
     assert_eq!(words.get("rejected"), None, "{words:?}");
+}
+
+#[test]
+fn every_real_file_that_was_cut_off_is_one_with_the_whole() {
+    let test = "every_real_file_that_was_cut_off_is_one_with_the_whole";
+    let Some(corpus) = real_files(test) else { return };
+    let (recorded, all) = (recorded(&corpus), expected(&corpus));
+    let files = all.iter().filter(|one| recorded.contains(&one.file));
+    let files: Vec<&Expected> =
+        files.filter(|one| !TWO_HEARTS.iter().any(|it| one.file.ends_with(it))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let rides = folder.path().join("rides");
+    lay_out(&files, &rides);
+    let cut = |part: usize| {
+        let cut = folder.path().join(format!("cut at {part} of 100"));
+        lay_out(&files, &cut);
+        for file in &files {
+            let path = cut.join(&file.file);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(path, &bytes[..bytes.len() * part / 100]).unwrap();
+        }
+        cut
+    };
+    let (third, most) = (cut(33), cut(60));
+    let ids = |folders: &[&Path], data_dir: &str| -> BTreeSet<String> {
+        let data_dir = folder.path().join(data_dir);
+        import_to(&data_dir, folders);
+        let listed = history(&data_dir);
+        listed.iter().map(|one| one["activity"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = ids(&[&rides], "whole");
+    assert_eq!(ids(&[&most, &rides], "the cut ones first"), whole);
+    assert_eq!(ids(&[&rides, &third], "the whole ones first"), whole);
 }
 
 #[test]

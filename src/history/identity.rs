@@ -18,7 +18,7 @@ use crate::activity::{
 };
 use crate::fit::{Class, FileReport};
 
-/// Most records and beats of a file that are compared: 36 hours. Of a longer one at most so many are, chosen by what they are.
+/// Most records and beats of a file that are compared: 18 hours. Of a longer one at most so many are, chosen by what they are.
 const ITEMS_MAX: usize = 1 << 17;
 
 /// Of a damaged recording one record in so many may be the damage itself.
@@ -158,7 +158,11 @@ impl<'a> Identify<'a> {
         }
         let Some(own) = own.filter(|_| report.result != Class::Rejected) else { return Ok(None) };
         items.activities.resize_with(report.activities.len().max(own + 1), Vec::new);
-        items.activities.iter_mut().for_each(|items| items.sort_unstable());
+        items
+            .activities
+            .iter_mut()
+            .chain([&mut items.bare])
+            .for_each(|items| items.sort_unstable());
         items.own = own;
         Ok(Some(items))
     }
@@ -198,7 +202,10 @@ fn said(totals: &Totals) -> [Option<f64>; 6] {
 struct Items {
     /// By activity.
     activities: Vec<Vec<u64>>,
-    /// Which of them it is about.
+    /// Each record that has a heart rate once more without it: a strap hands its rates over at the end, and a file that was cut off
+    /// lacks them.
+    bare: Vec<u64>,
+    /// Which of the activities it is about.
     own: usize,
     count: usize,
     /// Records without a time.
@@ -212,27 +219,24 @@ impl Items {
         if self.activities.len() <= at {
             self.activities.resize_with(at + 1, Vec::new);
         }
-        let mut digest = ContentDigest::default();
         match item {
             Item::Sample(sample) => {
                 let when = self.when(sample.at);
-                let values = values(sample);
-                if values.iter().all(Option::is_none) {
-                    return;
-                }
-                digest.number(when);
-                values.into_iter().for_each(|value| digest.number(value));
+                let full = digest(when, sample);
+                let bare = Sample { heart_rate_bpm: None, ..*sample };
+                let bare = digest(when, &bare).filter(|bare| Some(*bare) != full);
+                self.activities[at].extend(full.filter(|full| is_chosen(*full, self.thinned)));
+                self.bare.extend(bare.filter(|bare| is_chosen(*bare, self.thinned)));
             }
             Item::Beat(beat) => {
+                let mut digest = ContentDigest::default();
                 digest.number(beat.after.map(|after| after.0 as f64));
                 digest.beat(beat.rr);
+                let beat = Some(digest.value()).filter(|beat| is_chosen(*beat, self.thinned));
+                self.activities[at].extend(beat);
             }
         }
-        if !is_chosen(digest.value(), self.thinned) {
-            return;
-        }
-        self.activities[at].push(digest.value());
-        self.count += 1;
+        self.count += 2;
         if self.count > ITEMS_MAX {
             self.thin(self.thinned + 1);
         }
@@ -250,7 +254,8 @@ impl Items {
     fn thin(&mut self, thinned: u32) {
         self.thinned = thinned;
         self.activities.iter_mut().for_each(|items| items.retain(|it| is_chosen(*it, thinned)));
-        self.count = self.activities.iter().map(Vec::len).sum();
+        self.bare.retain(|it| is_chosen(*it, thinned));
+        self.count = self.activities.iter().map(Vec::len).sum::<usize>() + self.bare.len();
     }
 
     fn own(&self) -> &[u64] {
@@ -259,8 +264,10 @@ impl Items {
 
     /// How many items of the activity are nowhere in the other file.
     fn lacking_in(&self, other: &Self) -> usize {
-        let is_there =
-            |item: &&u64| other.activities.iter().any(|items| items.binary_search(item).is_ok());
+        let is_there = |item: &&u64| {
+            let mut lists = other.activities.iter().chain([&other.bare]);
+            lists.any(|items| items.binary_search(item).is_ok())
+        };
         self.own().iter().filter(|item| !is_there(item)).count()
     }
 }
@@ -268,6 +275,15 @@ impl Items {
 /// Of the high bits, which depend on everything.
 fn is_chosen(digest: u64, thinned: u32) -> bool {
     digest.leading_zeros() >= thinned
+}
+
+/// Of a record that measures something.
+fn digest(when: Option<f64>, sample: &Sample) -> Option<u64> {
+    let values = values(sample);
+    let mut digest = ContentDigest::default();
+    digest.number(when);
+    values.into_iter().for_each(|value| digest.number(value));
+    values.iter().any(Option::is_some).then(|| digest.value())
 }
 
 /// What a record measures.
