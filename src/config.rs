@@ -177,7 +177,8 @@ pub enum SyncedBy {
 pub struct Import {
     /// Folder that files are taken from, seen from the data folder; none when not given.
     pub folder: Option<PathBuf>,
-    /// A file in the folder that seems half copied is taken as it is once it has not changed for so long.
+    /// A file in the folder that is damaged is taken as it is once it has not changed for so long; one that says that more
+    /// must come, after ten times as long.
     pub settle_s: u16,
     /// Size of a recording, unpacked.
     pub max_file_mb: u16,

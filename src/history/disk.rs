@@ -19,6 +19,23 @@ pub(super) fn make_folder(path: &Path) -> Result<(), HistoryError> {
     made.map_err(HistoryError::disk("making the folder", path))
 }
 
+/// Makes the names in the folder of this file durable.
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), HistoryError> {
+    // Of a bare name it is empty.
+    let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(HistoryError::disk("syncing the folder", folder))
+}
+
+/// Moves a file for good. The new name is durable before the old one is gone: on a disk that keeps no journal a power cut
+/// may leave both, never none.
+pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), HistoryError> {
+    std::fs::rename(from, to).map_err(HistoryError::disk("moving", from))?;
+    sync_folder_of(to)?;
+    sync_folder_of(from)
+}
+
 /// Removes what a crash left half written.
 pub(super) fn sweep(folder: &Path) -> Result<(), HistoryError> {
     for path in entries(folder)? {
@@ -125,11 +142,7 @@ impl Scratch {
     pub fn keep(self, place: &Path) -> Result<(), HistoryError> {
         self.file.sync_all().map_err(HistoryError::disk("syncing", place))?;
         std::fs::rename(&self.path, place).map_err(HistoryError::disk("renaming", place))?;
-        // Of a bare name it is empty.
-        let parent = place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = parent.unwrap_or(Path::new("."));
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(HistoryError::disk("syncing the folder", folder))
+        sync_folder_of(place)
     }
 }
 

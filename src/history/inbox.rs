@@ -1,17 +1,30 @@
-//! The watched folder: who puts a file into it has brought it.
+//! The watched folder: who puts a file or a folder of them into it has brought it.
 //!
-//! A file is claimed by a rename into `.claimed/`, taken in, and put into `imported/`; one that cannot be read goes to
-//! `quarantine/`. What was not plainly imported has a `.why` beside it. A claimed file is never forgotten: what a crash,
-//! a full disk or a failing one leaves in `.claimed/` is taken up again, and comes in once.
+//! A file is claimed by a move into `.claimed/`, taken in, and put into `imported/`; one that cannot be read goes to
+//! `quarantine/`. It keeps the folders that it was in. What was not plainly imported has a `.why` beside it.
 //!
-//! Copying takes time, and nobody says when it ends. A file that is complete by its own word is taken when it has not
-//! changed between two looks, any other when it has not changed for longer. The folder is looked at every few seconds:
-//! notifications of the kernel are not made on network shares, and not worth a dependency here.
+//! # No file is lost, and none is there twice
+//!
+//! The steps of a file are: (1) move into `.claimed/`; (2) into the history; (3) `.why` beside where it will be; (4) move
+//! there. Each is durable before the next begins, and a file is in one of the three folders at any time. After (1) a crash
+//! leaves it in `.claimed/`, which is gone through at each start: (2) is done once more, knows the activity by its id, and
+//! calls it a duplicate; (3) and (4) follow. A duplicate leaves a `.why` as it is, so a reason that was written before (4)
+//! stays. Of a move the new name is durable before the old one is gone; where that leaves both, the second one is a
+//! duplicate.
+//!
+//! # Copying takes time
+//!
+//! Nobody says when it ends. A file that is complete by its own word is taken when it has not changed between two looks,
+//! one that is damaged when it has not changed for `settle`. One that says of itself that more must come is waited for
+//! ten times as long, and then taken as cut off. Who goes on writing to it after all writes to the file in `imported/` or
+//! `quarantine/`: what has changed there since its `.why` was written is taken once more, and takes the place of the half.
+//! The folder is looked at every few seconds: notifications of the kernel are not made on network shares, and not worth a
+//! dependency here.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +32,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::import::blocking;
+use super::whole::is_short;
 use super::{HistoryError, Importer, Outcome, Scratch, Word, disk, format, look};
 use crate::exit::chain;
 
@@ -28,8 +42,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A claimed file that could not be taken in is tried again so often.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether somebody still writes to what was taken.
+const REVISIT_EVERY: Duration = Duration::from_secs(10);
+
+/// A file that says that more must come is waited for so many times as long as any other.
+const PATIENCE: u32 = 10;
+
 /// Names that are tried for a file whose own is taken.
 const TRIES: u32 = 10_000;
+
+/// Folders within folders.
+const DEPTH_MAX: usize = 16;
+
+/// Files that one look finds. There is another one soon.
+const FILES_MAX: usize = 10_000;
 
 const CLAIMED: &str = ".claimed";
 const IMPORTED: &str = "imported";
@@ -39,7 +65,7 @@ const QUARANTINE: &str = "quarantine";
 pub struct Inbox {
     importer: Importer,
     folder: PathBuf,
-    /// A file that does not seem complete is taken once it has not changed for so long.
+    /// A file that is damaged is taken once it has not changed for so long.
     settle: Duration,
     /// What was there at the last look.
     seen: HashMap<PathBuf, Seen>,
@@ -47,6 +73,18 @@ pub struct Inbox {
     trouble: Option<String>,
     /// When claimed files are tried again.
     again: Option<Instant>,
+    /// When what was taken is looked at once more.
+    revisit: Instant,
+}
+
+/// A file that is there.
+#[derive(Debug)]
+struct Found {
+    path: PathBuf,
+    /// Where it is in the folder that was gone through.
+    place: PathBuf,
+    size: u64,
+    changed: Option<SystemTime>,
 }
 
 /// A file as it was when it had last changed.
@@ -54,14 +92,25 @@ struct Seen {
     size: u64,
     changed: Option<SystemTime>,
     since: Instant,
-    /// It was looked into, and is not complete.
-    is_partial: bool,
+    state: State,
+}
+
+/// What a file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It was not looked into yet.
+    Unknown,
+    Complete,
+    /// More must come.
+    Short,
+    Damaged,
 }
 
 impl Inbox {
     /// Watches this folder, once it runs.
     pub fn new(importer: Importer, folder: PathBuf, settle: Duration) -> Self {
-        Self { importer, folder, settle, seen: HashMap::new(), trouble: None, again: None }
+        let revisit = Instant::now();
+        Self { importer, folder, settle, seen: HashMap::new(), trouble: None, again: None, revisit }
     }
 
     /// Takes in what is put into the folder, until it is told to stop.
@@ -91,125 +140,215 @@ impl Inbox {
         let mut trouble = None;
         if self.again.is_none_or(|again| again <= Instant::now()) {
             self.again = None;
-            for (path, ..) in self.files_in(self.folder.join(CLAIMED)).await? {
-                put_off(&mut trouble, self.take(&path).await)?;
+            for found in self.files_in(Within::Claimed).await? {
+                put_off(&mut trouble, self.take(&found.path, &found.place).await)?;
             }
         }
-        let there = self.files_in(self.folder.clone()).await?;
-        self.seen.retain(|path, _| there.iter().any(|(there, ..)| there == path));
-        for (path, size, changed) in there {
-            let done = self.look_at(&path, size, changed).await;
+        let mut there = self.files_in(Within::Watched).await?;
+        if self.revisit <= Instant::now() {
+            self.revisit = Instant::now() + REVISIT_EVERY;
+            for place in [IMPORTED, QUARANTINE] {
+                there.extend(self.files_in(Within::Taken(place)).await?);
+            }
+            self.seen.retain(|path, _| there.iter().any(|found| found.path == *path));
+        }
+        for found in there {
+            let done = self.look_at(&found).await;
             put_off(&mut trouble, done)?;
         }
         trouble.map_or(Ok(()), Err)
     }
 
     /// Claims a file and takes it in, if it is ready.
-    async fn look_at(
-        &mut self,
-        path: &Path,
-        size: u64,
-        changed: Option<SystemTime>,
-    ) -> Result<(), HistoryError> {
-        if !self.is_ready(path, size, changed).await? {
+    async fn look_at(&mut self, found: &Found) -> Result<(), HistoryError> {
+        if !self.is_ready(found).await? {
             return Ok(());
         }
-        self.seen.remove(path);
-        let (path, claimed) = (path.to_owned(), self.folder.join(CLAIMED));
+        self.seen.remove(&found.path);
+        let (path, place, folder) = (found.path.clone(), found.place.clone(), self.folder.clone());
         let claim = move || {
-            disk::make_folder(&claimed)?;
-            let place = free(&path, &claimed);
-            rename(&path, &place)?;
-            Ok(place)
+            let to = free(&folder.join(CLAIMED), &place)?;
+            disk::move_file(&path, &to)?;
+            Ok(to)
         };
         let path = blocking(claim).await?;
-        self.take(&path).await
+        self.take(&path, &found.place).await
     }
 
-    /// The files in a folder, with their size and when they changed. Links are none, and what is hidden is not looked at.
-    async fn files_in(
-        &self,
-        folder: PathBuf,
-    ) -> Result<Vec<(PathBuf, u64, Option<SystemTime>)>, HistoryError> {
-        let is_watched = folder == self.folder;
+    async fn files_in(&self, within: Within) -> Result<Vec<Found>, HistoryError> {
+        let folder = self.folder.clone();
         blocking(move || {
-            let entries = match std::fs::read_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_watched => {
-                    return Ok(Vec::new());
-                }
-                entries => entries.map_err(HistoryError::disk("reading the folder", &folder))?,
-            };
-            let mut files = Vec::new();
-            for entry in entries {
-                let entry = entry.map_err(HistoryError::disk("reading the folder", &folder))?;
-                let name = entry.file_name();
-                let is_known = name
-                    .to_str()
-                    .is_some_and(|name| !name.starts_with('.') && format::is_known(name));
-                // It may be gone by now.
-                let Ok(data) = entry.metadata() else { continue };
-                if is_known && data.is_file() {
-                    files.push((entry.path(), data.len(), data.modified().ok()));
-                }
-            }
-            files.sort();
-            Ok(files)
+            let mut found = Vec::new();
+            within.walk(&folder, &mut found)?;
+            found.sort_by(|one, other| one.path.cmp(&other.path));
+            Ok(found)
         })
         .await
     }
 
-    async fn is_ready(
-        &mut self,
-        path: &Path,
-        size: u64,
-        changed: Option<SystemTime>,
-    ) -> Result<bool, HistoryError> {
+    async fn is_ready(&mut self, found: &Found) -> Result<bool, HistoryError> {
+        let Found { path, size, changed, .. } = found;
         let known = self.seen.get(path);
-        let Some(seen) = known.filter(|seen| (seen.size, seen.changed) == (size, changed)) else {
-            let seen = Seen { size, changed, since: Instant::now(), is_partial: false };
-            self.seen.insert(path.to_owned(), seen);
+        let Some(seen) = known.filter(|seen| (seen.size, seen.changed) == (*size, *changed)) else {
+            let (size, changed, since) = (*size, *changed, Instant::now());
+            let seen = Seen { size, changed, since, state: State::Unknown };
+            self.seen.insert(path.clone(), seen);
             return Ok(false);
         };
-        if !seen.is_partial {
-            if self.is_complete(path).await? {
-                return Ok(true);
-            }
+        let (since, mut state) = (seen.since, seen.state);
+        if state == State::Unknown {
+            state = self.state_of(path).await?;
             if let Some(seen) = self.seen.get_mut(path) {
-                seen.is_partial = true;
+                seen.state = state;
             }
         }
-        Ok(self.seen.get(path).is_some_and(|seen| seen.since.elapsed() >= self.settle))
+        Ok(match state {
+            State::Unknown => false,
+            State::Complete => true,
+            State::Damaged => since.elapsed() >= self.settle,
+            State::Short => since.elapsed() >= self.settle * PATIENCE,
+        })
     }
 
-    async fn is_complete(&self, path: &Path) -> Result<bool, HistoryError> {
+    async fn state_of(&self, path: &Path) -> Result<State, HistoryError> {
         // One that cannot be opened is told of when it is taken.
-        let Ok(file) = open(path) else { return Ok(false) };
+        let Ok(file) = open(path) else { return Ok(State::Damaged) };
+        let (limits, copy) = (self.importer.bounds().file, file.try_clone());
+        let is_short = blocking(move || Ok(copy.and_then(|file| is_short(&file, &limits))));
+        if is_short.await?.map_err(HistoryError::disk("reading", path))? {
+            return Ok(State::Short);
+        }
         let outcomes = look(file, "", self.importer.bounds()).await?;
         let is_whole =
             |outcome: &Outcome| !matches!(outcome.result, Word::Salvaged | Word::Rejected);
-        Ok(outcomes.iter().all(is_whole))
+        let is_whole = outcomes.iter().all(is_whole);
+        Ok(if is_whole { State::Complete } else { State::Damaged })
     }
 
     /// Takes in a claimed file and puts it where it belongs.
-    async fn take(&self, path: &Path) -> Result<(), HistoryError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    async fn take(&self, path: &Path, place: &Path) -> Result<(), HistoryError> {
+        let name = place.to_string_lossy().into_owned();
         let file = open(path).map_err(HistoryError::disk("opening", path))?;
         let outcomes = self.importer.import(file, &name).await?;
         let is_bad = outcomes.iter().any(|outcome| outcome.result == Word::Rejected);
-        let place = if is_bad { QUARANTINE } else { IMPORTED };
         if is_bad {
             warn!(file = name, "cannot be read, is in quarantine with its reason beside it");
         }
-        let (from, folder, why) = (path.to_owned(), self.folder.join(place), why(&outcomes));
-        blocking(move || {
-            disk::make_folder(&folder)?;
-            let to = free(&from, &folder);
-            if let Some(why) = why {
-                write_beside(&to, &why)?;
+        let to = if is_bad { QUARANTINE } else { IMPORTED };
+        let (from, place, folder) = (path.to_owned(), place.to_owned(), self.folder.clone());
+        blocking(move || archive(&folder, &from, to, &place, &outcomes)).await
+    }
+}
+
+/// Puts a file that was taken where it belongs: steps (3) and (4).
+fn archive(
+    folder: &Path,
+    from: &Path,
+    to: &str,
+    place: &Path,
+    outcomes: &[Outcome],
+) -> Result<(), HistoryError> {
+    let to = free(&folder.join(to), place)?;
+    let beside = why_beside(&to);
+    match why(outcomes) {
+        // A crash came after the reason was written, or nothing has changed in it after all.
+        Some(_) if is_known(outcomes) && beside.exists() => {}
+        Some(why) => write(&beside, &why)?,
+        None => disk::remove(&beside)?,
+    }
+    disk::move_file(from, &to)?;
+    // Moving is a change, too. Without this the file would be taken once more.
+    if let Ok(beside) = OpenOptions::new().write(true).open(&beside) {
+        let now = FileTimes::new().set_modified(SystemTime::now());
+        beside.set_times(now).map_err(HistoryError::disk("touching", &to))?;
+    }
+    // It may have been elsewhere before somebody went on writing to it.
+    for other in [IMPORTED, QUARANTINE].map(|other| folder.join(other).join(place)) {
+        if other != to && !other.exists() {
+            disk::remove(&why_beside(&other))?;
+        }
+    }
+    // Those that hold more stay.
+    let claimed = folder.join(CLAIMED);
+    let emptied = from.ancestors().skip(1).take_while(|folder| **folder != *claimed);
+    for emptied in emptied {
+        let _ = std::fs::remove_dir(emptied);
+    }
+    Ok(())
+}
+
+/// Which files.
+#[derive(Debug, Clone, Copy)]
+enum Within {
+    /// Those that were put into the folder.
+    Watched,
+    Claimed,
+    /// Those that were taken, are in this folder, and have changed since.
+    Taken(&'static str),
+}
+
+impl Within {
+    fn walk(self, folder: &Path, found: &mut Vec<Found>) -> Result<(), HistoryError> {
+        let (top, is_there) = match self {
+            Self::Watched => (folder.to_owned(), true),
+            Self::Claimed => (folder.join(CLAIMED), false),
+            Self::Taken(name) => (folder.join(name), false),
+        };
+        match self.walk_in(&top, Path::new(""), found) {
+            Err(HistoryError::Disk { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && !is_there =>
+            {
+                Ok(())
             }
-            rename(&from, &to)
-        })
-        .await
+            walked => walked,
+        }
+    }
+
+    /// Links are neither files nor folders here, and what is hidden is not looked at.
+    fn walk_in(
+        self,
+        top: &Path,
+        within: &Path,
+        found: &mut Vec<Found>,
+    ) -> Result<(), HistoryError> {
+        let folder = top.join(within);
+        let failed = || HistoryError::disk("reading the folder", &folder);
+        for entry in std::fs::read_dir(&folder).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+            // It may be gone by now.
+            let Ok(data) = entry.metadata() else { continue };
+            let place = within.join(name);
+            if data.is_dir() && place.components().count() <= DEPTH_MAX && self.enters(&place) {
+                // One that may not be read, or is gone, keeps nobody from the others.
+                if let Err(error) = self.walk_in(top, &place, found) {
+                    tracing::debug!(error = chain(&error), "a folder is passed over");
+                }
+            } else if data.is_file() && format::is_known(name) && self.wants(&entry.path(), &data) {
+                if found.len() == FILES_MAX {
+                    return Ok(());
+                }
+                let (path, size, changed) = (entry.path(), data.len(), data.modified().ok());
+                found.push(Found { path, place, size, changed });
+            }
+        }
+        Ok(())
+    }
+
+    fn enters(self, place: &Path) -> bool {
+        let ours = [IMPORTED, QUARANTINE].map(Path::new);
+        !matches!(self, Self::Watched) || !ours.contains(&place)
+    }
+
+    fn wants(self, path: &Path, data: &Metadata) -> bool {
+        let when = |data: &Metadata| (data.ctime(), data.ctime_nsec());
+        match self {
+            Self::Watched | Self::Claimed => true,
+            Self::Taken(_) => why_beside(path)
+                .symlink_metadata()
+                .is_ok_and(|beside| beside.is_file() && when(data) > when(&beside)),
+        }
     }
 }
 
@@ -234,17 +373,25 @@ fn put_off(
     }
 }
 
-/// A place for a file in a folder, under its own name or, where that is taken, one with a number.
-fn free(path: &Path, folder: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+/// A place for a file in a folder of ours, under its own name or, where that is taken, one with a number. The folders on
+/// the way are made, and are there for good.
+fn free(root: &Path, place: &Path) -> Result<PathBuf, HistoryError> {
+    let folder = root.join(place.parent().unwrap_or(Path::new("")));
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.is_dir()).collect();
+    disk::make_folder(&folder)?;
+    for made in missing {
+        disk::sync_folder_of(made)?;
+    }
+    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let numbered = (1..TRIES).map(|number| format!("{number}-{name}"));
     let mut names = std::iter::once(name.clone()).chain(numbered);
     let free = names.find(|name| !folder.join(name).exists());
-    folder.join(free.unwrap_or(name))
+    Ok(folder.join(free.unwrap_or(name)))
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), HistoryError> {
-    std::fs::rename(from, to).map_err(HistoryError::disk("moving", from))
+/// Whether all of it was there before.
+fn is_known(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().all(|outcome| outcome.result == Word::Duplicate)
 }
 
 /// What is to be said of a file, unless it was plainly taken in.
@@ -258,11 +405,15 @@ fn why(outcomes: &[Outcome]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn write_beside(path: &Path, why: &str) -> Result<(), HistoryError> {
+/// Where the reason of a file stands.
+fn why_beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".why");
-    let place = path.with_file_name(name);
+    path.with_file_name(name)
+}
+
+fn write(path: &Path, why: &str) -> Result<(), HistoryError> {
     let mut scratch = Scratch::new(path.parent().unwrap_or(Path::new(".")))?;
-    scratch.file.write_all(why.as_bytes()).map_err(HistoryError::disk("writing", &place))?;
-    scratch.keep(&place)
+    scratch.file.write_all(why.as_bytes()).map_err(HistoryError::disk("writing", path))?;
+    scratch.keep(path)
 }

@@ -30,6 +30,7 @@ mod outcome;
 mod parcel;
 mod pending;
 mod unpack;
+mod whole;
 mod zip;
 
 pub use disk::Scratch;
