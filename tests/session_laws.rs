@@ -2,6 +2,9 @@
 //! came in.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "session_laws/evenings.rs"]
+mod evenings;
+
 use proptest::prelude::*;
 use pulsegate::athlete::{MaxHr, MaxHrOrigin, Profile, RestingHr, RestingHrOrigin, Sex};
 use pulsegate::reading::{Contact, HeartRate, RrInterval, Source};

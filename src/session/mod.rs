@@ -4,6 +4,7 @@
 //! - [`heard`]: what a reading says of the heart.
 //! - [`body`]: what is known of a person; [`effort`]: readings as they sum up; [`summary`]: the sum, as data.
 //! - [`tracker`]: when sessions begin and end; [`told`]: what is said to it and what it says.
+//! - [`recording`]: a session's readings, as they go into a file.
 //!
 //! Nothing here knows a clock, a runtime or a setting: times come in with the readings.
 
@@ -15,6 +16,7 @@ pub mod heard;
 pub mod hrv;
 pub mod load;
 pub mod max_hr;
+pub mod recording;
 pub mod recovery;
 pub mod summary;
 pub mod told;

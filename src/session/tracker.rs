@@ -30,7 +30,7 @@ use strap::{Terms, Tracked};
 /// Layout of [`State`].
 const VERSION: u16 = 1;
 
-/// Straps followed at once: ten large classes. A strap in session takes about 3 kB, others 300 bytes.
+/// Straps followed at once: ten large classes. A strap in session takes 2.5 kB, others 150 bytes.
 const STRAPS_MAX: usize = 1000;
 
 /// When sessions begin and end.

@@ -397,3 +397,7 @@ impl Open {
         Body::new(&profile, year(&session.start))
     }
 }
+
+/// Bytes of a strap, and those that are added while it is in a session.
+#[cfg(test)]
+pub(super) const SIZES: [usize; 2] = [size_of::<Tracked>(), size_of::<Open>()];

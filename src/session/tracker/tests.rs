@@ -424,7 +424,11 @@ fn passers_by_are_forgotten_and_never_fill_the_memory() {
 }
 
 #[test]
-fn memory_of_a_strap_is_what_the_docs_say() {
+fn a_strap_in_session_takes_three_kilobytes_and_a_checkpoint_of_it_no_more() {
+    let [quiet, open] = strap::SIZES;
+    // Beside them, how long each of 226 heart rates lasted.
+    assert!(quiet <= 200 && open <= 800, "{quiet} {open}");
+    assert!(quiet + open + 226 * 8 < 3000);
     let mut gym = Gym::new();
     gym.says(check_in("A1", Some(class(7))));
     for second in 0..3000u64 {
@@ -432,4 +436,5 @@ fn memory_of_a_strap_is_what_the_docs_say() {
     }
     let kept = serde_json::to_string(gym.tracker.state()).unwrap();
     assert!(kept.len() < 4000, "{} bytes", kept.len());
+    println!("{quiet} + {open} bytes, checkpoint {}", kept.len());
 }
