@@ -226,6 +226,10 @@ impl Pieces {
 
 /// A path below another, of parts with any characters in them.
 pub(super) fn under(path: &str, parts: &[&str]) -> Result<String, Failure> {
+    // Whatever is there is not there by one of these.
+    if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
+        return Err(Failure::new(Exit::Usage, format!("there is nothing of the name {part:?}")));
+    }
     let mut url = url(path, &[])?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(parts);

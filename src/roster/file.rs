@@ -120,7 +120,9 @@ impl Store {
         let mut old = asides(&self.folder)?;
         let next = old.last().map_or(1, |(number, _)| number + 1);
         let path = self.folder.join(format!("{ASIDE}{next}"));
-        std::fs::hard_link(self.folder.join(NAME), &path)?;
+        let name = self.folder.join(NAME);
+        // Not every file system has links.
+        std::fs::hard_link(&name, &path).or_else(|_| std::fs::copy(&name, &path).map(|_| ()))?;
         old.truncate((old.len() + 1).saturating_sub(ASIDE_MAX));
         old.iter().try_for_each(|(_, path)| remove(path))?;
         Ok(path)
@@ -269,7 +271,12 @@ fn asides(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// A record as a line: version, checksum of the rest, and the record.
 fn line(record: &Record) -> Vec<u8> {
     let text = serde_json::to_string(record).expect("plain numbers and texts become JSON");
-    format!("{V} {:08x} {text}\n", crc32fast::hash(text.as_bytes())).into_bytes()
+    format!("{V} {} {text}\n", checksum_of(&text)).into_bytes()
+}
+
+/// CRC-32 in eight hex digits.
+fn checksum_of(record: &str) -> String {
+    format!("{:08x}", crc32fast::hash(record.as_bytes()))
 }
 
 /// Reads a line without its end; `None` if it is not as it was written, or of a later release.
@@ -277,8 +284,7 @@ fn parse(line: &[u8]) -> Option<Record> {
     let text = std::str::from_utf8(line).ok()?;
     let mut parts = text.splitn(3, ' ');
     let (version, checksum, record) = (parts.next()?, parts.next()?, parts.next()?);
-    let checksum = u32::from_str_radix(checksum, 16).ok()?;
-    if version != V || checksum != crc32fast::hash(record.as_bytes()) {
+    if version != V || checksum != checksum_of(record) {
         return None;
     }
     serde_json::from_str(record).ok()

@@ -191,15 +191,11 @@ impl People {
             Record::Removed(id) => {
                 self.straps.remove(&id);
             }
-            Record::Worn { strap, by, mut at } => {
+            Record::Worn { strap, by, at } => {
                 let order = self.next;
                 self.next += 1;
                 self.changes += 1;
                 let changes = Arc::make_mut(self.worn.entry(strap).or_default());
-                // Two people at the desk at once are stamped before they are put in order.
-                if let Some(last) = changes.last().filter(|last| last.at.boot == at.boot) {
-                    at.mono_us = at.mono_us.max(last.at.mono_us);
-                }
                 changes.push(Change { order, at, by });
             }
         }

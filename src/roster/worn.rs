@@ -55,7 +55,8 @@ impl Wearing {
         let changes = self.straps.get(strap)?;
         let is_same_boot = |placed: &Placed| placed.boot == at.boot;
         let begun = match changes.iter().position(is_same_boot) {
-            // Changes of one boot stand together.
+            // Changes of one boot stand together. Two people at the desk at once are perhaps stamped in the other order
+            // than they were put in: none is before the one made before it.
             Some(first) => {
                 let same = changes[first..].iter().take_while(|placed| is_same_boot(placed));
                 first + same.take_while(|placed| placed.mono_us <= at.mono_us).count()
