@@ -7,6 +7,9 @@ pub const MESSAGE_MAX: usize = 1 + 2 * 255 * 255;
 /// Room for the longest message and a half: what is left of the window is moved to its front at most once per read.
 const ROOM: usize = 3 * MESSAGE_MAX / 2;
 
+/// Bytes that are searched at once.
+const PIECE: usize = 64 * 1024;
+
 /// Bytes of a file from where one is to the end of the window.
 pub struct Input<R> {
     reader: R,
@@ -82,17 +85,58 @@ impl<R: Read + Seek> Input<R> {
         self.position += count as u64;
     }
 
-    /// Goes on to `position`, which is not behind.
+    /// Goes to `position`.
     pub fn skip_to(&mut self, position: u64) -> io::Result<()> {
-        let ahead = position.saturating_sub(self.position);
-        match usize::try_from(ahead) {
-            Ok(ahead) if ahead <= self.to - self.from => self.advance(ahead),
+        let ahead = position.checked_sub(self.position).and_then(|ahead| ahead.try_into().ok());
+        match ahead {
+            Some(ahead) if ahead <= self.to - self.from => self.advance(ahead),
             _ => {
                 self.reader.seek(SeekFrom::Start(position))?;
                 (self.from, self.to, self.position) = (0, 0, position);
             }
         }
         Ok(())
+    }
+
+    /// The first place from `from` on where `is_it` holds of the next `count` bytes; one stays where one is.
+    pub fn find(
+        &mut self,
+        from: u64,
+        count: usize,
+        is_it: fn(&[u8]) -> bool,
+    ) -> io::Result<Option<u64>> {
+        let mut piece = Vec::with_capacity(PIECE + count);
+        let mut at = from;
+        self.reader.seek(SeekFrom::Start(from))?;
+        let found = loop {
+            let read = self.reader.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+            if let Some(place) = piece.windows(count).position(is_it) {
+                break Some(at + place as u64);
+            }
+            if read == 0 {
+                break None;
+            }
+            // What may be the beginning of it stays.
+            let done = (piece.len() + 1).saturating_sub(count);
+            piece.drain(..done);
+            at += done as u64;
+        };
+        self.reader.seek(SeekFrom::Start(self.position + (self.to - self.from) as u64))?;
+        Ok(found)
+    }
+
+    /// Whether `is_it` holds of the `count` bytes at `place`; one stays where one is.
+    pub fn find_at(
+        &mut self,
+        place: u64,
+        count: usize,
+        is_it: fn(&[u8]) -> bool,
+    ) -> io::Result<bool> {
+        let mut there = Vec::with_capacity(count);
+        self.reader.seek(SeekFrom::Start(place))?;
+        self.reader.by_ref().take(count as u64).read_to_end(&mut there)?;
+        self.reader.seek(SeekFrom::Start(self.position + (self.to - self.from) as u64))?;
+        Ok(there.len() == count && is_it(&there))
     }
 
     /// Back to the beginning, for another pass.

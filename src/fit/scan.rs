@@ -96,6 +96,8 @@ pub enum Fault {
     Undefined(u8),
     /// What follows the last segment is no segment.
     Trailing,
+    /// Something stands between two segments that is none.
+    Between,
 }
 
 impl fmt::Display for Fault {
@@ -116,6 +118,7 @@ impl fmt::Display for Fault {
                 write!(f, "a message of type {local} follows that was never defined")
             }
             Self::Trailing => f.write_str("what follows the last segment is not FIT"),
+            Self::Between => f.write_str("something that is not FIT stands between two segments"),
         }
     }
 }
@@ -192,6 +195,8 @@ struct Segment {
     /// Where its messages end and its checksum stands; `None` if its header is not to be believed.
     end: Option<u64>,
     claimed: u32,
+    /// Where the next segment begins, or the file ends: no message reaches over it.
+    until: u64,
     crc: Sum,
 }
 
@@ -203,10 +208,14 @@ pub struct Scan<'l, R> {
     definitions: [Option<Definition>; 16],
     /// Bytes of the message given out last.
     given: usize,
+    /// Another segment was sought and there is none.
+    is_last: bool,
     findings: Findings,
 }
 
 const CHECKSUM_SIZE: u64 = 2;
+/// Bytes that tell a header where one is sought.
+const SOUGHT: usize = HEADER + 3;
 
 impl<'l, R: Read + Seek> Scan<'l, R> {
     /// Stands before the first segment.
@@ -221,6 +230,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             place: Place::Between,
             definitions: Default::default(),
             given: 0,
+            is_last: false,
             findings: Findings::default(),
         })
     }
@@ -231,6 +241,7 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
         self.place = Place::Between;
         self.definitions = Default::default();
         self.given = 0;
+        self.is_last = false;
         self.findings = Findings::default();
         Ok(())
     }
@@ -279,9 +290,18 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
         let ahead = self.input.peek(AHEAD)?;
         let header = match Header::read(ahead) {
             Ok(header) => header,
-            Err(fault) => {
-                self.findings.broken(if first { fault } else { Fault::Trailing }, at);
+            Err(fault) if first => {
+                self.findings.broken(fault, at);
                 return Ok(Place::End);
+            }
+            Err(_) => {
+                let Some(next) = self.input.find(at + 1, SOUGHT, header::is_plain)? else {
+                    self.findings.broken(Fault::Trailing, at);
+                    return Ok(Place::End);
+                };
+                self.findings.broken(Fault::Between, at);
+                self.input.skip_to(next)?;
+                return Ok(Place::Between);
             }
         };
         self.findings.segments += 1;
@@ -298,11 +318,31 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             .filter(|end| *end <= self.input.length());
         self.definitions = Default::default();
         self.input.advance(size);
-        let mut segment = Segment { end, claimed: header.data_size, crc: header.crc };
+        let until = self.next_segment(at, end)?;
+        let mut segment = Segment { end, claimed: header.data_size, until, crc: header.crc };
         if header.data_size == 0 && self.closes_here()? {
             segment.end = Some(self.input.position());
         }
         Ok(Place::Inside(segment))
+    }
+
+    /// Where no message of the segment that begins at `at` can reach over: the file's end, if all is well. If nothing ends where its
+    /// header claims that it does, perhaps it was cut off, and then the next segment stands somewhere in between.
+    fn next_segment(&mut self, at: u64, end: Option<u64>) -> Result<u64, ScanError> {
+        let length = self.input.length();
+        let is_last = end.is_some_and(|end| end + CHECKSUM_SIZE >= length);
+        if is_last || self.is_last {
+            return Ok(length);
+        }
+        if let Some(end) = end
+            && self.input.find_at(end + CHECKSUM_SIZE, SOUGHT, header::is_plain)?
+        {
+            return Ok(length);
+        }
+        // The header may have lost its checksum, too.
+        let next = self.input.find(at + HEADER as u64 - CHECKSUM_SIZE, SOUGHT, header::is_plain)?;
+        self.is_last = next.is_none();
+        Ok(next.unwrap_or(length))
     }
 
     /// Whether a checksum could stand here: the file or the segment ends behind it.
@@ -321,7 +361,8 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
                 self.finish(segment)?;
                 return Ok(None);
             }
-            let Some(&[header]) = self.input.peek(1)?.first_chunk() else {
+            let Some(&[header]) = self.input.peek(1)?.first_chunk().filter(|_| at < segment.until)
+            else {
                 return self.cut(Fault::Cut, at);
             };
             self.findings.messages += 1;
@@ -359,8 +400,8 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
     fn ends_here(&mut self, segment: &mut Segment) -> Result<bool, ScanError> {
         match segment.end {
             Some(end) => Ok(self.input.position() >= end),
-            // The header was wrong; what the file ends with tells whether this is its checksum.
-            None if self.input.left() != CHECKSUM_SIZE => Ok(false),
+            // The header was wrong; what it ends with tells whether this is its checksum.
+            None if self.input.position() + CHECKSUM_SIZE != segment.until => Ok(false),
             None => Ok(segment.crc.is(self.input.peek(CHECKSUM_SIZE as usize)?)),
         }
     }
@@ -379,7 +420,8 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             }
             segment.end = None;
         }
-        Ok(self.input.peek(length)?.len() == length)
+        let is_over = self.input.position() + length as u64 > segment.until;
+        Ok(!is_over && self.input.peek(length)?.len() == length)
     }
 
     fn consume(&mut self, segment: &mut Segment, length: usize) {
@@ -392,6 +434,10 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
         self.findings.broken(fault, at);
         self.findings.sum(Checksum::Absent);
         self.place = match self.place {
+            Place::Inside(Segment { until, .. }) if until < self.input.length() => {
+                self.input.skip_to(until)?;
+                Place::Between
+            }
             Place::Inside(Segment { end: Some(end), .. })
                 if end + CHECKSUM_SIZE < self.input.length() =>
             {

@@ -10,6 +10,18 @@ pub(super) const HEADER: usize = 14;
 /// Bytes that tell whether messages begin behind a header of any size.
 pub(super) const AHEAD: usize = 255 + 3;
 
+/// Whether a header of one of the two sizes stands at the beginning of these bytes, and messages begin behind it.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    bytes.get(8..12) == Some(b".FIT")
+        && [SHORT, HEADER].contains(&usize::from(bytes[0]))
+        && begins_at(bytes, usize::from(bytes[0]))
+}
+
+/// A definition stands first: its header byte, a zero, a byte order.
+fn begins_at(ahead: &[u8], size: usize) -> bool {
+    matches!(ahead.get(size..size + 3), Some([0x40..0x80, 0, 0 | 1]))
+}
+
 /// A header that can be worked with.
 pub(super) struct Header {
     /// Its bytes.
@@ -52,13 +64,10 @@ impl Header {
         if claimed_size == HEADER || claimed_size == SHORT {
             return Ok((claimed_size, None));
         }
-        // A definition stands first: its header byte, a zero, a byte order.
-        let begins_at =
-            |size: usize| matches!(ahead.get(size..size + 3), Some([0x40..0x80, 0, 0 | 1]));
-        if claimed_size > HEADER && begins_at(claimed_size) {
+        if claimed_size > HEADER && begins_at(ahead, claimed_size) {
             return Ok((claimed_size, None));
         }
-        let size = [HEADER, SHORT].into_iter().find(|size| begins_at(*size));
+        let size = [HEADER, SHORT].into_iter().find(|size| begins_at(ahead, *size));
         Ok((size.ok_or(Fault::NotFit)?, Some(Fault::HeaderSize(claimed))))
     }
 }
