@@ -228,6 +228,62 @@ fn a_folder_of_sixty_files_comes_in_with_one_command_and_only_once() {
 }
 
 #[test]
+fn a_terminal_shows_a_bar_as_wide_as_it_is_and_a_pipe_none() {
+    let test = "a_terminal_shows_a_bar_as_wide_as_it_is_and_a_pipe_none";
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "script is not installed");
+        println!("SKIPPED {test}: script is not installed (apt-get install bsdutils)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rides = rides(folder.path(), 7);
+    std::fs::write(rides.join("bad.fit"), "this is no FIT file, is it?").unwrap();
+    std::fs::write(rides.join("cut.fit"), &ride(9)[..300]).unwrap();
+    let on_a_terminal = |columns: u32, no_color: &str| {
+        let command = format!(
+            "stty cols {columns}; {} import --dry-run {}",
+            env!("CARGO_BIN_EXE_pulsegate"),
+            rides.to_str().unwrap()
+        );
+        let output = std::process::Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("NO_COLOR", no_color)
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (text(&output.stdout).to_owned(), output.status.code())
+    };
+    let (said, code) = on_a_terminal(100, "1");
+    assert_eq!(code, Some(65), "{said:?}");
+    let (bars, lines): (Vec<_>, Vec<_>) = said
+        .split('\r')
+        .map(|part| part.trim_start_matches("\x1b[K"))
+        .partition(|part| part.starts_with('['));
+    assert!(bars[0].starts_with("[------------------------] 0/9 files, 0.0/0.0 MB "), "{said:?}");
+    assert!(bars.iter().all(|bar| bar.chars().count() < 100), "{said:?}");
+    assert!(!said.contains("\x1b[3"), "no colour: {said:?}");
+    let said_of = |word: &str| lines.iter().filter(|line| line.trim().starts_with(word)).count();
+    assert_eq!(
+        (said_of("salvaged"), said_of("rejected"), said_of("imported")),
+        (1, 1, 0),
+        "{said:?}"
+    );
+    assert!(lines.iter().any(|line| line.trim().starts_with("9 files: 7 imported, 1 salvaged")));
+    let (said, _) = on_a_terminal(50, "1");
+    let bars = said.split('\r').filter(|part| part.contains(" files, "));
+    assert!(
+        bars.clone().count() > 0
+            && bars.clone().all(|bar| bar.trim_start_matches("\x1b[K").len() < 50)
+    );
+    let (said, _) = on_a_terminal(100, "");
+    assert!(said.contains("\x1b[32m"), "colour: {said:?}");
+    let piped = output(&["import", "--dry-run", rides.to_str().unwrap()]);
+    let said = text(&piped.stdout);
+    assert!(!said.contains(['\r', '\x1b']) && said.lines().count() == 9 + 1 + 1, "{said}");
+}
+
+#[test]
 fn killed_at_any_moment_every_file_is_there_once_after_it_was_brought_again() {
     const FILES: u32 = 12;
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::output::Output;
 use super::buffer::{door, owner};
 use super::client::{Answered, Client};
+use super::progress::{Done, Progress, is_watched};
 use super::{Folder, history, sport};
 use crate::buffer::{Buffer, Keeper};
 use crate::clock::Clock;
@@ -64,7 +65,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         let (config, data_dir) = args.folder.load()?;
         Door::open(&config, &data_dir).await?
     };
-    let mut told = Told::new(Form::of(args.json), files.len());
+    let mut told = Told::new(Form::of(args.json), &files);
     let brought = bring(&door, &files, &mut told).await;
     let closed = door.close().await;
     brought?;
@@ -83,6 +84,7 @@ async fn bring(door: &Door, files: &[PathBuf], told: &mut Told) -> Result<(), Fa
         for outcome in door.import(path).await? {
             told.tell(outcome)?;
         }
+        told.end(path);
     }
     Ok(())
 }
@@ -177,6 +179,11 @@ impl Door {
     }
 }
 
+/// Bytes of a file; none of one that cannot be looked at, which is told when it is opened.
+fn size_of(path: &Path) -> u64 {
+    path.metadata().map_or(0, |data| data.len())
+}
+
 /// A file, and nothing that is not one: a pipe would be waited for.
 fn open(path: &Path) -> Result<File, String> {
     let is_file = path.metadata().map_err(|error| format!("cannot be read: {error}"))?.is_file();
@@ -201,7 +208,7 @@ enum Form {
     Json,
     /// One line a file.
     Lines,
-    /// One line for all, rewritten, and one for each that is not well: somebody is watching.
+    /// A bar, and one line for each that is damaged: somebody is watching.
     Watched,
 }
 
@@ -209,7 +216,7 @@ impl Form {
     fn of(json: bool) -> Self {
         if json {
             Self::Json
-        } else if std::io::stdout().is_terminal() {
+        } else if is_watched() {
             Self::Watched
         } else {
             Self::Lines
@@ -221,16 +228,17 @@ impl Form {
 struct Told {
     form: Form,
     output: Output,
-    files: usize,
-    begun: usize,
+    progress: Progress,
     counts: BTreeMap<Word, usize>,
     rejected: Vec<Outcome>,
 }
 
 impl Told {
-    fn new(form: Form, files: usize) -> Self {
-        let output = Output::default();
-        Self { form, output, files, begun: 0, counts: BTreeMap::new(), rejected: Vec::new() }
+    fn new(form: Form, files: &[PathBuf]) -> Self {
+        let bytes = files.iter().map(|path| size_of(path)).sum();
+        let progress = Progress::new(Done { files: files.len(), bytes });
+        let (output, counts) = (Output::default(), BTreeMap::new());
+        Self { form, output, progress, counts, rejected: Vec::new() }
     }
 
     fn count(&self, word: Word) -> usize {
@@ -238,14 +246,16 @@ impl Told {
     }
 
     fn begin(&mut self, path: &Path) -> Result<(), Failure> {
-        self.begun += 1;
         if self.form == Form::Watched {
-            let name = printable(&path.display().to_string());
-            let line = format!("\r\x1b[K{}/{} {name}", self.begun, self.files);
+            let line = self.progress.begin(&printable(&path.display().to_string()));
             self.output.say(&line)?;
             self.output.flush()?;
         }
         Ok(())
+    }
+
+    fn end(&mut self, path: &Path) {
+        self.progress.end(size_of(path));
     }
 
     fn tell(&mut self, outcome: Outcome) -> Result<(), Failure> {
@@ -259,7 +269,8 @@ impl Told {
             }
             Form::Lines => self.output.say(&line(&outcome))?,
             Form::Watched if outcome.result == Word::Salvaged => {
-                self.output.say(&format!("\r\x1b[K{}", line(&outcome)))?;
+                let text = self.progress.clear().to_owned() + &line(&outcome);
+                self.output.say(&text)?;
             }
             Form::Watched => {}
         }
@@ -271,7 +282,7 @@ impl Told {
 
     /// Totals and what was rejected. Beside JSON they are for people, and go where errors go.
     fn totals(&mut self) -> Result<(), Failure> {
-        let mut text = if self.form == Form::Watched { "\r\x1b[K" } else { "" }.to_owned();
+        let mut text = self.progress.clear().to_owned();
         for outcome in &self.rejected {
             text += &line(outcome);
         }

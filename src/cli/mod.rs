@@ -9,6 +9,7 @@ mod desk;
 mod export;
 mod history;
 mod import;
+mod progress;
 mod run;
 mod scan;
 mod sport;
