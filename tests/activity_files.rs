@@ -4,6 +4,8 @@
 #[path = "support/sessions.rs"]
 mod sessions;
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 use pulsegate::activity::{
     Activity, Beat, Item, Lap, Pause, Position, RrMillis, Sample, Totals, UnixMs,
@@ -32,6 +34,42 @@ fn gpx(activity: &Activity, items: &[Item]) -> Result<(String, Exported), Export
     items.iter().try_for_each(|item| file.item(*item))?;
     let exported = file.finish()?;
     Ok((String::from_utf8(out).unwrap(), exported))
+}
+
+/// Keeps a file for `tests/schemas/run`, which names a folder for it.
+fn kept(name: &str, activity: &Activity, items: &[Item]) {
+    let Some(folder) = std::env::var_os("PULSEGATE_SCHEMA_FILES").map(PathBuf::from) else {
+        return;
+    };
+    if let Ok((text, _)) = tcx(activity, items) {
+        std::fs::write(folder.join(format!("{name}.tcx")), text).unwrap();
+    }
+    if let Ok((text, _)) = gpx(activity, items) {
+        std::fs::write(folder.join(format!("{name}.gpx")), text).unwrap();
+    }
+}
+
+#[test]
+fn files_for_the_schemas() {
+    for (name, (activity, items)) in [("hour", hour()), ("ride", ride()), ("small", small())] {
+        kept(name, &activity, &items);
+    }
+}
+
+#[test]
+fn a_lap_says_nothing_that_its_schema_refuses() {
+    let (mut activity, items) = ride();
+    for lap in &mut activity.laps {
+        lap.totals.avg_hr_bpm = Some(0);
+        lap.totals.max_hr_bpm = Some(0);
+        (lap.totals.avg_cadence_rpm, lap.totals.max_cadence_rpm) = (Some(255), Some(255));
+    }
+    for sport in [1, 2] {
+        activity.sport = Some(sport);
+        kept(&format!("odd_laps_{sport}"), &activity, &items);
+        let (text, _) = tcx(&activity, &items).unwrap();
+        assert!(!text.contains("<Value>0<") && !text.contains("Cadence>255<"), "{sport}");
+    }
 }
 
 fn csv(activity: &Activity, items: &[Item]) -> String {
@@ -334,6 +372,7 @@ proptest! {
         activity.sport_name = Some(name.clone());
         activity.origin.product_name = Some(name);
         let sent = samples(&items);
+        kept(&format!("any_{:016x}", fastrand::u64(..)), &activity, &items);
 
         let (report, got) = read(&tcx(&activity, &items).unwrap().0);
         prop_assert_eq!((report.result, report.activities.len()), (Class::Decoded, 1), "{:?}", report.reason);

@@ -17,6 +17,9 @@ const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 /// Running, as FIT numbers it: its cadence stands elsewhere.
 const RUNNING: u8 = 1;
 
+/// Highest cadence that the schema has room for.
+const RPM_MAX: u8 = 254;
+
 /// Writes one file: give it the items in their order, then [`Tcx::finish`].
 #[derive(Debug)]
 pub struct Tcx<W> {
@@ -123,11 +126,12 @@ impl<W: Write> Tcx<W> {
         element(out, "MaximumSpeed", finite(totals.max_speed_mps))?;
         element(out, "Calories", totals.calories_kcal.or(Some(0)))?;
         let rates = [("Average", totals.avg_hr_bpm), ("Maximum", totals.max_hr_bpm)].into_iter();
-        for (which, bpm) in rates.filter_map(|(which, bpm)| Some((which, bpm?))) {
+        let rates = rates.filter_map(|(which, bpm)| Some((which, bpm.filter(|bpm| *bpm != 0)?)));
+        for (which, bpm) in rates {
             write!(out, "<{which}HeartRateBpm><Value>{bpm}</Value></{which}HeartRateBpm>")?;
         }
         write!(out, "<Intensity>Active</Intensity>")?;
-        let cadence = totals.avg_cadence_rpm.filter(|_| !self.is_run);
+        let cadence = totals.avg_cadence_rpm.filter(|rpm| !self.is_run && *rpm <= RPM_MAX);
         element(out, "Cadence", cadence)?;
         let trigger = match trigger {
             Some(1) => "Time",
@@ -145,7 +149,7 @@ impl<W: Write> Tcx<W> {
         let Some(before) = self.begun.checked_sub(1) else { return Ok(()) };
         let totals = &self.laps[before].totals;
         let speed = finite(totals.avg_speed_mps);
-        let rpm = |rpm: Option<u8>, is_here: bool| rpm.filter(|_| is_here);
+        let rpm = |rpm: Option<u8>, is_here: bool| rpm.filter(|rpm| is_here && *rpm <= RPM_MAX);
         let fields = [
             ("AvgSpeed", speed.map(|speed| speed.to_string())),
             ("MaxBikeCadence", rpm(totals.max_cadence_rpm, !self.is_run).map(|n| n.to_string())),
