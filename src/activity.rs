@@ -56,6 +56,7 @@ impl fmt::Display for UnixMs {
 
 /// Which activity. The same recording has the same id whatever its file is called and however often it comes in, whole or
 /// cut off: it is a UUIDv5 of who recorded and of the first thing that was measured, not of the bytes of the file.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActivityId(pub Uuid);
@@ -340,6 +341,7 @@ impl Counts {
 }
 
 /// What the checksums of a recording say.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checksum {
@@ -353,6 +355,7 @@ pub enum Checksum {
 }
 
 /// How far a recording can be believed. Nothing in here is a failure: what could be read is there.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quality {
@@ -374,6 +377,7 @@ pub struct Quality {
 }
 
 /// What kind of file a recording came in.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
@@ -397,6 +401,7 @@ impl FileFormat {
 }
 
 /// An [`Activity`] in short, as receivers are told of it: no laps, no devices, no name of a file.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Which activity.
@@ -413,6 +418,7 @@ pub struct Summary {
     pub sub_sport: Option<u8>,
     /// When it began.
     #[serde(with = "in_words")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub start: UnixMs,
     /// Seconds from start to end, pauses included.
     pub elapsed_s: Option<f64>,

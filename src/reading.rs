@@ -12,6 +12,7 @@ use crate::activity::Summary;
 
 /// Which strap: the Polar device id printed on it (8 hex digits, upper case) where there is one, else the
 /// Bluetooth address as 12 hex digits. Letters, digits, `-` and `_` only, so that it fits into a topic or a path.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct StrapId(Arc<str>);
@@ -70,6 +71,7 @@ impl fmt::Debug for StrapId {
 
 /// A place in the log. Counts up by one, is never reused, and leaves with every payload as `seq`:
 /// together with the gateway id it lets a receiver drop a repeat.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -173,6 +175,7 @@ pub enum Contact {
 }
 
 /// The way a heart rate reached us.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -218,6 +221,7 @@ pub struct Reading {
 }
 
 /// What a strap says of itself once connected (Device Information Service, Body Sensor Location).
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StrapInfo {
@@ -245,6 +249,7 @@ pub struct StrapInfo {
 }
 
 /// Something that happened, told to receivers in the order of the log.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
@@ -287,6 +292,7 @@ pub enum EventKind {
 }
 
 /// Why a range of the log holds nothing.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {

@@ -74,6 +74,7 @@ pub struct Placed {
 }
 
 /// How far an outgoing time can be believed.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeQuality {

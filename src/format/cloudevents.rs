@@ -34,6 +34,7 @@ impl Format for CloudEvents {
 }
 
 /// One event around `D`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CloudEvent"))]
 #[derive(Debug, Clone, Serialize)]
 pub struct CloudEvent<D> {
     specversion: &'static str,
@@ -44,6 +45,7 @@ pub struct CloudEvent<D> {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     /// RFC 3339.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     time: String,
     datacontenttype: &'static str,
     data: D,

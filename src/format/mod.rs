@@ -1,9 +1,10 @@
-//! What leaves becomes bytes here: outgoing entries (`samples`), and whole activities as files for people and their
+//! What leaves becomes bytes here: outgoing entries (`samples`; compact: `cbor`), and whole activities as files for people and their
 //! programs (`tcx`, `gpx`, `csv`, `activity_json`; FIT is written by [`fit::encode`](crate::fit::encode)). As backends
 //! already know it: workouts, days and people (`terra`), both readings and workouts (`fhir`, `omh`), in an envelope
 //! (`cloudevents`). One file per format; pure.
 
 pub mod activity_json;
+pub mod cbor;
 pub mod cloudevents;
 pub mod csv;
 pub mod export;
@@ -11,6 +12,8 @@ pub mod fhir;
 pub mod gpx;
 pub mod omh;
 pub mod samples;
+#[cfg(test)]
+mod schemas;
 pub mod tcx;
 pub mod terra;
 

@@ -30,6 +30,7 @@ impl Format for Samples {
 }
 
 /// One entry as JSON.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Sample<'a> {
@@ -40,18 +41,21 @@ pub enum Sample<'a> {
 }
 
 /// A measurement as JSON.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub struct ReadingSample<'a> {
     v: u8,
     gateway: &'a str,
     strap: &'a str,
     seq: u64,
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     ts: String,
     ts_quality: TimeQuality,
     #[serde(flatten)]
     value: Value,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Value {
@@ -73,11 +77,13 @@ enum Value {
 }
 
 /// An event as JSON.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub struct EventSample<'a> {
     v: u8,
     gateway: &'a str,
     seq: u64,
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     ts: String,
     ts_quality: TimeQuality,
     #[serde(flatten)]
@@ -85,6 +91,7 @@ pub struct EventSample<'a> {
 }
 
 /// One message with many readings.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Serialize)]
 pub struct Batch<'a> {
     /// Version of the format.

@@ -1,6 +1,7 @@
 //! Payloads for backends: what stands in them. `tests/payloads_read/run` has them judged by others.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod compact;
 mod people;
 mod readings;
 mod terra;
@@ -15,7 +16,29 @@ type Payload = (String, Vec<u8>);
 fn all() -> Vec<Payload> {
     let mut all = terra::all();
     all.extend(readings::all());
+    all.extend(by_our_schemas(&all));
     all
+}
+
+/// The same, to be judged by `schemas/`, which must say of what we write what it is.
+fn by_our_schemas(all: &[Payload]) -> Vec<Payload> {
+    let schemas = [
+        ("terra.ActivityEvent", "terra-activity"),
+        ("terra.BodyEvent", "terra-body"),
+        ("terra.DailyEvent", "terra-daily"),
+        ("terra.AthleteEvent", "terra-athlete"),
+        ("terra.AuthSuccessEvent", "terra-user-event"),
+        ("terra.DeauthEvent", "terra-user-event"),
+        ("terra.UserReauthEvent", "terra-user-event"),
+        ("cloudevents.Event", "cloudevents-entry"),
+    ];
+    let of = |(name, bytes): &Payload| {
+        let (_, schema) = schemas.iter().find(|(start, _)| name.starts_with(start))?;
+        let which = name.trim_end_matches(".json").replace('.', "-");
+        Some((format!("schemas.{schema}.{which}.json"), bytes.clone()))
+    };
+    let ours = readings::ours().into_iter();
+    all.iter().filter_map(of).chain(ours).collect()
 }
 
 fn pretty(value: &impl Serialize) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::iter;
 
 use pulsegate::format::cloudevents::CloudEvent;
 use pulsegate::format::fhir::{self, Bundle};
+use pulsegate::format::samples::{self, Batch};
 use pulsegate::format::{EntryFormat, omh};
 use pulsegate::normalize::{self, Outgoing};
 use pulsegate::reading::{
@@ -17,7 +18,7 @@ use serde_json::Value;
 use crate::people::{START, beats, class, rates, ride, unknown};
 use crate::{Payload, pretty};
 
-const GATEWAY: &str = "club-1";
+pub const GATEWAY: &str = "club-1";
 
 fn entry(seq: u64, fact: impl FnOnce(At) -> Fact) -> Outgoing {
     let at = At {
@@ -80,16 +81,18 @@ pub fn examples() -> Vec<Payload> {
     let mut all = vec![
         (
             "fhir.Observation.example.json".to_owned(),
-            pretty(&lines(EntryFormat::Fhir, &reading)[0]),
+            pretty(&fhir::observations(GATEWAY, &reading)[0]),
         ),
         ("fhir.Bundle.example.json".to_owned(), bundle(&class(2917), rates(5))),
     ];
-    let points = lines(EntryFormat::Omh, &reading).into_iter();
     let workout = omh::workout(&class(2917)).into_iter().take(1);
-    let workout = workout.map(|point| serde_json::to_value(point).unwrap());
-    all.extend(points.chain(workout).map(|p| (omh_name(&p, "example"), pretty(&p))));
-    let event = lines(EntryFormat::CloudEvents, &reading).remove(0);
-    all.push(("cloudevents.Event.example.json".to_owned(), pretty(&event)));
+    let points = omh::points(GATEWAY, &reading).into_iter().chain(workout);
+    all.extend(points.map(|point| {
+        let value = serde_json::to_value(&point).unwrap();
+        (omh_name(&value, "example"), pretty(&point))
+    }));
+    let event = pretty(&CloudEvent::entry(GATEWAY, &reading));
+    all.push(("cloudevents.Event.example.json".to_owned(), event));
     all
 }
 
@@ -121,6 +124,25 @@ pub fn all() -> Vec<Payload> {
             all.push((omh_name(&point, &format!("{which}-{n}")), pretty(&point)));
         }
     }
+    all
+}
+
+/// A reading as we write it.
+pub fn samples() -> Vec<Payload> {
+    let reading = heart_rate(48_211, 95, &[647]);
+    vec![("samples.Entry.example.json".to_owned(), pretty(&samples::sample(GATEWAY, &reading)))]
+}
+
+/// Our own, for which `schemas/` is the only judge.
+pub fn ours() -> Vec<Payload> {
+    let entries = batch();
+    let one = |(index, entry)| {
+        let sample = pretty(&lines(EntryFormat::Samples, entry)[0]);
+        (format!("schemas.samples-entry.{index}.json"), sample)
+    };
+    let mut all: Vec<_> = entries.iter().enumerate().map(one).collect();
+    let batch = pretty(&Batch::new(GATEWAY, &entries));
+    all.push(("schemas.samples-batch.all.json".to_owned(), batch));
     all
 }
 

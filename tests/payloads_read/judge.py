@@ -18,20 +18,23 @@ FORMATS = jsonschema.FormatChecker(formats=())
 
 @FORMATS.checks("date-time")
 def is_rfc3339(text):
-    return re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text) is not None
+    return not isinstance(text, str) or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text) is not None
 
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 
 
-def strict(schema):
-    """Terra's schemas allow any further field, so a mistyped one would pass: here each must be in the schema."""
+def strict(schema, part_of=None):
+    """Schemas allow any further field, so a mistyped one would pass: here each must be in the schema.
+
+    What a schema is composed of stays open: the whole of it is closed.
+    """
     if isinstance(schema, list):
-        return [strict(part) for part in schema]
+        return [strict(part, part_of) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {key: strict(part) for key, part in schema.items()}
-    if "properties" in schema and schema.get("type") == "object":
+    closed = {key: strict(part, key) for key, part in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema and part_of not in ("allOf", "anyOf", "oneOf"):
         closed.setdefault("unevaluatedProperties", False)
     return closed
 
@@ -123,8 +126,16 @@ def cloud_event_faults(_name, payload):
     return [] if again == payload else [f"cloudevents: it does not come back as it went in: {again}"]
 
 
+def our_faults(name, payload):
+    """Our own schemas, closed: what is written and not in them is a fault of theirs."""
+    schema = strict(json.loads((FIXTURES.parent.parent / f"schemas/{name}.json").read_text()))
+    validator = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
+    return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(payload)]
+
+
 def judges():
     return {
+        "schemas": our_faults,
         "terra": Terra().faults,
         "fhir": fhir_faults,
         "omh": OpenMHealth().faults,
@@ -176,7 +187,12 @@ def spoil_cloud_event(payload):
     del payload["source"]
 
 
+def spoil_ours(payload):
+    payload["ts"] = "yesterday"
+
+
 SPOILT = {
+    "schemas.samples-entry.0.json": [spoil_ours],
     "terra.ActivityEvent.example.json": [spoil_terra, spoil_terra_deep, spoil_terra_type],
     "fhir.Bundle.example.json": [spoil_fhir],
     "fhir.Observation.example.json": [spoil_fhir_status],

@@ -15,6 +15,7 @@ use crate::activity::{Activity as Recording, Lap, Totals};
 use crate::workout::{TimedRate, Workout};
 
 /// One workout. `R` are its heart rates, in order; none at all (`iter::empty()`) for what Terra calls `with_samples=false`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Activity"))]
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound(serialize = "R: Iterator<Item = TimedRate> + Clone"))]
 pub struct Activity<'a, R> {
@@ -39,6 +40,7 @@ pub struct Activity<'a, R> {
 }
 
 /// Terra's `ActivityMetadata`. `summary_id` is the id of the activity: the same workout sent again overwrites.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Serialize)]
 pub struct Metadata<'a> {
     summary_id: String,
@@ -53,6 +55,7 @@ pub struct Metadata<'a> {
 }
 
 /// Terra's `ActiveDurationsData`, as far as it is known.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ActiveDurations {
     /// Seconds with a heart rate; for a recording of another device, seconds that its timer ran.
@@ -60,18 +63,21 @@ pub struct ActiveDurations {
 }
 
 /// Terra's `CaloriesData`, as far as it is known. Whole: Terra's Python client 1.1 takes no fractions.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Calories {
     pub(super) total_burned_calories: u32,
 }
 
 /// Terra's `DistanceData`, without samples.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distance {
     summary: DistanceSummary,
 }
 
 /// Terra's `DistanceDataSummary`, as far as it is known.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct DistanceSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +87,7 @@ pub struct DistanceSummary {
 }
 
 /// Terra's `ElevationData`, as far as it is known.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Elevation {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +97,7 @@ pub struct Elevation {
 }
 
 /// Terra's `MovementData`, without samples. Cadence is in revolutions (running: strides) per minute.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Movement {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +111,7 @@ pub struct Movement {
 }
 
 /// Terra's `PowerData`, without samples.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Power {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,12 +121,14 @@ pub struct Power {
 }
 
 /// Terra's `LapData`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Laps {
     laps: Vec<LapSample>,
 }
 
 /// Terra's `LapSample`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LapSample {
     start_time: Stamp,
@@ -140,6 +151,7 @@ pub struct LapSample {
 }
 
 /// Terra's `DataEnrichment`, as far as it is known: Banister's training impulse.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Enrichment {
     trimp_score: f64,

@@ -14,6 +14,7 @@ use crate::athlete::Athlete;
 use crate::workout::{TimedBeat, TimedRate, Workout};
 
 /// The heart of one day: every heart rate `R` and every beat `B`, in order.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Body"))]
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound(
     serialize = "R: Iterator<Item = TimedRate> + Clone, B: Iterator<Item = TimedBeat> + Clone"
@@ -26,6 +27,7 @@ pub struct Body<R, B> {
 }
 
 /// Terra's `BodyMetadata`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BodyMetadata {
     start_time: Stamp,
@@ -34,6 +36,7 @@ pub struct BodyMetadata {
 }
 
 /// Terra's `HeartData`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartData"))]
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound(
     serialize = "R: Iterator<Item = TimedRate> + Clone, B: Iterator<Item = TimedBeat> + Clone"
@@ -66,6 +69,7 @@ impl<R, B> Body<R, B> {
 }
 
 /// What one day sums up to.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Daily {
     metadata: DailyMetadata,
@@ -81,6 +85,7 @@ pub struct Daily {
 }
 
 /// Terra's `DailyMetadata`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct DailyMetadata {
     start_time: Stamp,
@@ -90,12 +95,14 @@ pub struct DailyMetadata {
 }
 
 /// Terra's `HeartRateData`, without samples: those are in the body of the same day.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DailyHeart {
     summary: Summary,
 }
 
 /// Terra's `DailyDistanceData`, as far as it is known.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct DailyDistance {
     distance_meters: f64,

@@ -10,6 +10,7 @@ const POLAR: u16 = 123;
 const STRAP: [u8; 2] = [1, 120];
 
 /// Terra's `DeviceData`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct DeviceData {
     #[serde(flatten)]
@@ -19,6 +20,7 @@ pub struct DeviceData {
 }
 
 /// Terra's `OtherDeviceData`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OtherDevice {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ use crate::workout::{TimedBeat, TimedRate, Workout};
 const ACTIVE: u8 = 1;
 
 /// Terra's `HeartRateData`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartRateData"))]
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound(serialize = "R: Iterator<Item = TimedRate> + Clone"))]
 pub struct HeartRateData<'a, R> {
@@ -22,6 +23,7 @@ pub struct HeartRateData<'a, R> {
 }
 
 /// Terra's `HeartRateDataDetailed`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartRateDataDetailed"))]
 #[derive(Debug, Clone, Serialize)]
 #[serde(bound(serialize = "R: Iterator<Item = TimedRate> + Clone"))]
 pub struct Detailed<'a, R> {
@@ -29,6 +31,7 @@ pub struct Detailed<'a, R> {
 }
 
 /// Terra's `HeartRateDataSummary`. Variability is in milliseconds.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartRateDataSummary"))]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ pub struct Summary {
 }
 
 /// Terra's `HeartRateZoneData`: zone 1 has the index 0.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartRateZoneData"))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Zone {
     zone: u8,
@@ -123,6 +127,7 @@ pub struct HrSamples<'a, R> {
 }
 
 /// Terra's `HeartRateDataSample`.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HeartRateDataSample"))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct HrSample {
     timestamp: Stamp,
@@ -152,6 +157,7 @@ pub struct RrSamples<B> {
 }
 
 /// Terra's `RRIntervalSample`, at the moment of the beat that ends the interval.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RRIntervalSample"))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RrSample {
     timestamp: Stamp,

@@ -18,9 +18,13 @@ use serde::Serialize;
 
 pub use activity::Activity;
 pub use day::{Body, Daily};
+#[cfg(test)]
+pub(super) use heart::{HrSample, HrSamples, RrSample, RrSamples};
 pub use person::{AthleteEvent, PROVIDER, User, UserEvent};
 pub use sport::activity_type;
 pub use time::Day;
+#[cfg(test)]
+pub(super) use time::Stamp;
 
 /// Version of Terra's payloads.
 pub const VERSION: &str = "2022-03-16";
@@ -32,6 +36,7 @@ const UPLOADED_BY_DEVICE: u8 = 1;
 ///
 /// Serialise it with `serde_json::to_writer` into whatever it goes to; the samples in it are made one by one. Terra holds
 /// one event below 10 MB: five hours of a strap are 1.8 MB as activity and 5 MB as body.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "{D}Event"))]
 #[derive(Debug, Clone, Serialize)]
 pub struct Event<'a, D> {
     #[serde(rename = "type")]
@@ -42,6 +47,7 @@ pub struct Event<'a, D> {
 }
 
 /// What kind of data an [`Event`] holds.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

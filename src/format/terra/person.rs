@@ -11,8 +11,10 @@ use crate::athlete::{Athlete, AthleteId, Sex};
 pub const PROVIDER: &str = "POLAR";
 
 /// Terra's `TerraUser`: the athlete, as a connection of the backend. `user_id` is the [`AthleteId`].
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TerraUser"))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct User<'a> {
+    #[cfg_attr(test, schemars(with = "uuid::Uuid"))]
     user_id: AthleteId,
     provider: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,19 +50,23 @@ fn utc(at: UnixMs) -> Stamp {
 }
 
 /// Terra's `Athlete`. The name is the one shown to the room; the legal one stays on the box.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Athlete"))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Person<'a> {
     first_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     sex: Option<Sex>,
+    #[cfg_attr(test, schemars(with = "uuid::Uuid"))]
     provider_user_id: AthleteId,
     /// A date.
     account_creation_date: String,
 }
 
 /// Who somebody is.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AthleteEvent<'a> {
     #[serde(rename = "type")]
@@ -92,6 +98,7 @@ impl<'a> AthleteEvent<'a> {
 }
 
 /// What happens to a user.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum UserEvent<'a> {
