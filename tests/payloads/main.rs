@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod compact;
+mod doc;
 mod people;
 mod readings;
 mod terra;
