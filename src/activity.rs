@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::reading::RrInterval;
+use crate::workout::StrapSession;
 
 /// Most laps kept with an activity; further ones are counted in [`Quality::laps_left_out`].
 pub const LAPS_MAX: usize = 200;
@@ -440,6 +441,9 @@ pub struct Summary {
     pub rr_intervals: u64,
     /// How far the recording can be believed.
     pub quality: Quality,
+    /// Of a strap's session that was recorded here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<StrapSession>>,
 }
 
 impl Summary {
@@ -464,6 +468,7 @@ impl Summary {
             hr_samples: counts.hr_samples,
             rr_intervals: counts.rr_intervals,
             quality: activity.quality.clone(),
+            session: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::activity::UnixMs;
 
 /// Which athlete: a UUIDv4 made once, never reused. It is the `user_id` that backends see.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AthleteId(pub Uuid);
@@ -85,6 +86,7 @@ pub enum Sex {
 }
 
 /// A highest heart rate and where it comes from.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxHr {
     /// Beats per minute.
@@ -94,6 +96,7 @@ pub struct MaxHr {
 }
 
 /// Where a highest heart rate comes from.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxHrOrigin {

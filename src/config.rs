@@ -34,6 +34,8 @@ pub struct Config {
     pub buffer: Buffer,
     /// What comes first after an outage.
     pub delivery: Delivery,
+    /// When sessions begin and end.
+    pub sessions: Sessions,
     /// Whether the wall clock can be believed.
     pub clock: Clock,
     /// How files come in.
@@ -149,6 +151,24 @@ pub struct Delivery {
 impl Default for Delivery {
     fn default() -> Self {
         Self { backlog_share_percent: 50, backlog_per_s: 1000, backlog_start_s: 10 }
+    }
+}
+
+/// `[sessions]`: what a strap sends from putting it on to taking it off is a session, and is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Heart rate for so long begins a session.
+    pub begin_s: u16,
+    /// No heart rate for so long ends it; a shorter gap is a pause.
+    pub silence_s: u16,
+    /// After so many minutes without the box itself, no session goes on.
+    pub outage_min: u16,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { begin_s: 10, silence_s: 180, outage_min: 30 }
     }
 }
 

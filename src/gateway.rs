@@ -26,12 +26,16 @@ use crate::history::{self, Bounds, History, Importer, Inbox};
 use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
+use crate::recorder::{self, Recorder};
 use crate::roster::Roster;
-use crate::{fit, notify, secret, simulate, sink, timekeeper, web};
+use crate::{fit, notify, secret, session, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
 const SOURCES_LIMIT: Duration = Duration::from_secs(10);
 const SINKS_LIMIT: Duration = Duration::from_secs(7);
+
+/// A reading is in the log a commit and so much after it came.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Pages whose browser does not listen hold nothing up.
 const PAGES_LIMIT: Duration = Duration::from_secs(1);
@@ -275,13 +279,29 @@ impl House {
                 Ok(())
             });
         }
+        let roster = Roster::start(&self.data_dir);
+        let recorder = Recorder::new(recorder::Parts {
+            gateway: self.gateway.clone(),
+            buffer: self.buffer.clone(),
+            importer: importer.clone(),
+            roster: roster.clone(),
+            board: self.board.clone(),
+            clock: self.clock.clone(),
+            rules: sessions(&self.config.sessions),
+            settle: Duration::from_millis(self.config.buffer.commit_every_ms.into()) + SETTLE,
+            stop: stop_sources.clone(),
+        });
+        running.spawn(async move {
+            recorder.run().await;
+            Ok(())
+        });
         let site = web::Site::new(web::Parts {
             gateway: self.gateway,
             config: self.config.clone(),
             board: self.board,
             buffer: self.buffer.clone(),
             importer,
-            roster: Roster::start(&self.data_dir),
+            roster,
             clock: self.clock.clone(),
             wall,
             stop: stop_sources.clone(),
@@ -357,6 +377,16 @@ impl House {
             Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
         })?;
         Ok(Some((web::Wall { address, key }, listener)))
+    }
+}
+
+/// When sessions begin and end, as configured.
+fn sessions(sessions: &config::Sessions) -> session::tracker::Rules {
+    session::tracker::Rules {
+        begin_after: Duration::from_secs(sessions.begin_s.into()),
+        silence: Duration::from_secs(sessions.silence_s.into()),
+        outage: Duration::from_secs(60 * u64::from(sessions.outage_min)),
+        ..session::tracker::Rules::default()
     }
 }
 

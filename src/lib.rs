@@ -12,6 +12,7 @@
 //! - [`history`]: recorded activities and their bytes, and how files come in.
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`roster`]: who the athletes are, and who wears which strap. [`session`]: what heart rate means for the person.
+//!   [`recorder`]: sessions, from the log into the history.
 //! - [`live`], [`web`]: what is true now, and the pages that show it.
 
 pub mod cli;
@@ -48,6 +49,7 @@ pub mod format;
 pub mod normalize;
 pub mod sink;
 
+pub mod recorder;
 pub mod roster;
 pub mod session;
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::reading::{
     Contact, Entry, EntryId, Event, EventKind, Fact, Measurement, Reading, StrapId, StrapInfo,
 };
+use crate::session::SessionSummary;
 
 /// A strap not heard of for so long is not shown any more.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
@@ -99,11 +100,20 @@ pub struct Adapter {
     pub links: usize,
 }
 
+/// A session that goes on.
+#[derive(Debug, Clone)]
+pub struct LiveSession {
+    /// What it sums up to so far.
+    pub effort: SessionSummary,
+}
+
 /// Everything that is true now.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Straps by id.
     pub straps: BTreeMap<StrapId, Strap>,
+    /// Sessions that go on, by strap.
+    pub sessions: BTreeMap<StrapId, LiveSession>,
     /// Sinks by name.
     pub sinks: BTreeMap<String, Sink>,
     /// Adapters by name (`hci0`).
@@ -157,6 +167,11 @@ impl Board {
             // Not worth waking anybody.
             false
         });
+    }
+
+    /// Notes the sessions that go on.
+    pub fn sessions(&self, sessions: BTreeMap<StrapId, LiveSession>) {
+        self.snapshot.send_modify(|snapshot| snapshot.sessions = sessions);
     }
 
     /// Notes how a sink is doing.

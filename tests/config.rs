@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pulsegate::config::{
     self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Import, Mqtt,
-    MqttVersion, Sink, Strap, SyncedBy, Web,
+    MqttVersion, Sessions, Sink, Strap, SyncedBy, Web,
 };
 use pulsegate::format::EntryFormat;
 use pulsegate::reading::StrapId;
@@ -46,6 +46,10 @@ backlog_start_s = 3601                     # 32 out of range
 [import]
 folder = ""                                # 34 empty
 max_file_mb = 0                            # 35 out of range
+[sessions]
+begin_s = 0                                # 37 out of range
+silence_s = 14                             # 38 out of range
+outage_min = 721                           # 39 out of range
 "#;
 
 #[test]
@@ -75,6 +79,9 @@ fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
         (32, "delivery.backlog_start_s"),
         (34, "import.folder"),
         (35, "import.max_file_mb"),
+        (37, "sessions.begin_s"),
+        (38, "sessions.silence_s"),
+        (39, "sessions.outage_min"),
     ];
     assert_eq!(told, expected, "{problems:#?}");
     assert!(problems.iter().all(|problem| !problem.message.is_empty()));
@@ -154,6 +161,7 @@ fn every_key() -> Config {
         .into(),
         buffer: Buffer { commit_every_ms: 1000, max_mb: 256, max_days: 0 },
         delivery: Delivery { backlog_share_percent: 50, backlog_per_s: 1000, backlog_start_s: 10 },
+        sessions: Sessions { begin_s: 10, silence_s: 180, outage_min: 30 },
         clock: Clock { synced_by: SyncedBy::Operator },
         import: Import {
             folder: path.clone(),

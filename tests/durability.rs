@@ -333,7 +333,7 @@ async fn what_every_destination_has_had_is_not_put_back() {
     append_all(&buffer, [reading(9, 0)]).await;
     salvaged(&buffer).await;
     let all = read_all(&buffer).await;
-    let oldest = all.iter().find(|entry| is_reading(entry)).unwrap().id.0;
+    let oldest = all.iter().find(is_reading).unwrap().id.0;
     // Chunk by chunk: the one that the cursor stands in is put back whole.
     assert!((1000..=2000).contains(&oldest), "{oldest}");
     close(&buffer, keeper).await;

@@ -8,13 +8,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom};
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-use ring::digest::{SHA256, digest};
 
 use super::Folder;
 use super::buffer::output::Output;
@@ -35,8 +32,6 @@ use crate::log;
 
 /// Copied at once.
 const PIECE: usize = 64 * 1024;
-/// Our number of the product in FIT files.
-const PRODUCT: u16 = 1;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -151,20 +146,11 @@ fn failed(error: HistoryError) -> Failure {
     Failure::new(Exit::Io, error)
 }
 
-/// This box as the writer of FIT files: the same for ever, and another than any other box.
+/// This box as the writer of FIT files.
 fn creator(config: &Config, data_dir: &Path) -> Result<Creator, Failure> {
     let id = gateway::known_id(config, data_dir);
     let id = id.map_err(|error| Failure::new(Exit::Io, error))?.unwrap_or_default();
-    let hash = digest(&SHA256, id.as_bytes());
-    let bytes = hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes");
-    let part = |text: &str| text.parse::<u16>().unwrap_or(0);
-    Ok(Creator {
-        product: PRODUCT,
-        serial: NonZeroU32::new(u32::from_le_bytes(*bytes)).unwrap_or(NonZeroU32::MIN),
-        name: "Pulsegate".to_owned(),
-        software_version: part(env!("CARGO_PKG_VERSION_MAJOR")) * 100
-            + part(env!("CARGO_PKG_VERSION_MINOR")) * 10,
-    })
+    Ok(Creator::of(&id, None))
 }
 
 /// An activity, and the file it came in.

@@ -245,6 +245,11 @@ fn check(config: &Config, report: &mut Report<'_>) {
     report.range(&key("backlog_share_percent"), delivery.backlog_share_percent, &(1..=100));
     report.range(&key("backlog_per_s"), delivery.backlog_per_s, &(10..=1_000_000));
     report.range(&key("backlog_start_s"), delivery.backlog_start_s, &(0..=3600));
+    let sessions = &config.sessions;
+    let key = |last| ["sessions", last];
+    report.range(&key("begin_s"), sessions.begin_s, &(1..=600));
+    report.range(&key("silence_s"), sessions.silence_s, &(15..=3600));
+    report.range(&key("outage_min"), sessions.outage_min, &(1..=720));
     let import = &config.import;
     let key = |last| ["import", last];
     report.range(&key("settle_s"), import.settle_s, &(1..=3600));

@@ -14,8 +14,11 @@ mod wire;
 use std::io::{self, Seek, Write};
 use std::num::NonZeroU32;
 
+use ring::digest::{SHA256, digest};
+
 use super::stream::{FIRST_DATE, FIT_EPOCH, moment};
 use crate::activity::{Activity, Beat, Counts, Device, Item, RrMillis, Sample, UnixMs};
+use crate::reading::StrapId;
 
 use summary::Summaries;
 pub use summary::SummaryOf;
@@ -41,6 +44,32 @@ pub struct Creator {
     pub name: String,
     /// Version of the software, in hundredths.
     pub software_version: u16,
+}
+
+/// Our one product.
+const PRODUCT: u16 = 1;
+
+impl Creator {
+    /// This box as the writer of a session of this strap, or of what it has taken from elsewhere: the same for ever, and
+    /// another than any other box and any other strap. Those who tell files apart by their writer and their second would
+    /// take two people who begin together for one.
+    pub fn of(gateway: &str, strap: Option<&StrapId>) -> Self {
+        let mut name = gateway.to_owned();
+        if let Some(strap) = strap {
+            name.push('/');
+            name.push_str(strap.as_str());
+        }
+        let hash = digest(&SHA256, name.as_bytes());
+        let bytes = hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes");
+        let part = |text: &str| text.parse::<u16>().unwrap_or(0);
+        Self {
+            product: PRODUCT,
+            serial: NonZeroU32::new(u32::from_le_bytes(*bytes)).unwrap_or(NonZeroU32::MIN),
+            name: "Pulsegate".to_owned(),
+            software_version: part(env!("CARGO_PKG_VERSION_MAJOR")) * 100
+                + part(env!("CARGO_PKG_VERSION_MINOR")) * 10,
+        }
+    }
 }
 
 /// What was written.

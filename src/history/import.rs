@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,7 +20,7 @@ use crate::buffer::{Buffer, BufferError};
 use crate::clock::Clock;
 use crate::exit::chain;
 use crate::intake::Intake;
-use crate::reading::{EntryId, Event, EventKind, Fact};
+use crate::reading::{At, EntryId, Event, EventKind, Fact};
 
 /// A disk that refuses is asked again so often.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -59,10 +59,12 @@ impl Importer {
         Self(Arc::new(Inner { parts, ready: OnceCell::new(), turn: Mutex::default() }))
     }
 
-    async fn ready(&self) -> Result<(), HistoryError> {
+    pub(super) async fn ready(&self) -> Result<(), HistoryError> {
         let history = self.history().clone();
         let make = || {
             blocking(move || {
+                disk::make_folder(&history.folder)?;
+                disk::sweep(&history.folder)?;
                 for folder in [history.originals(), history.activities(), history.pending()] {
                     disk::make_folder(&folder)?;
                     disk::sweep(&folder)?;
@@ -91,6 +93,16 @@ impl Importer {
         &self.0.parts.stop
     }
 
+    /// Waits for the turn to write.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, InHand> {
+        self.0.turn.lock().await
+    }
+
+    /// When things come in.
+    pub(super) fn now(&self) -> At {
+        self.0.parts.clock.now()
+    }
+
     /// A new file for something that is on its way.
     ///
     /// # Errors
@@ -106,7 +118,7 @@ impl Importer {
     /// As for [`Importer::import`].
     pub async fn resume(&self) -> Result<(), HistoryError> {
         self.ready().await?;
-        self.settle(&mut *self.0.turn.lock().await).await
+        self.settle(&mut *self.turn().await).await
     }
 
     /// Resumes, trying again for as long as the disk refuses, and then rests until it is told to stop.
@@ -146,11 +158,11 @@ impl Importer {
         if !matches!(outcome.result, Word::Imported | Word::Salvaged) {
             return Ok(outcome);
         }
-        let mut in_hand = self.0.turn.lock().await;
+        let mut in_hand = self.turn().await;
         self.settle(&mut in_hand).await?;
         let history = self.history().clone();
         let tried_from = self.buffer().state().borrow().committed;
-        let came_in = UnixMs(self.0.parts.clock.now().unix_us().div_euclid(1000));
+        let came_in = UnixMs(self.now().unix_us().div_euclid(1000));
         let (bounds, stop) = (self.0.parts.bounds, self.stop().clone());
         let begin = move || {
             let standings = identify(&history, &prepared, &bounds, &stop)?;
@@ -279,6 +291,8 @@ fn begin(
             format,
             place: Some(place),
             activity: Activity { id: standing.id(), ..activity },
+            session: None,
+            consent: false,
         };
         disk::save(&history.pending().join(format!("{}.json", kept.activity.id)), &kept)?;
         begun.push(kept);

@@ -12,7 +12,8 @@
 //!
 //! - `originals/SHA256.fit` (`.tcx`, `.gpx`): the bytes, once, unpacked;
 //! - `pending/ID.json`: an activity whose event may or may not be in the log yet;
-//! - `activities/ID.json`: an activity whose event is durable, with its place in the log.
+//! - `activities/ID.json`: an activity whose event is durable, with its place in the log;
+//! - `sessions.json`: the sessions of straps that go on, and how far the log was followed ([`crate::recorder`]).
 //!
 //! Every file is written beside its place, synced, renamed into it, and the folder synced. The order is: original,
 //! pending, event in the log, activity, pending removed. Who finds a pending one looks for its event in the log, from
@@ -29,6 +30,7 @@ mod inflate;
 mod outcome;
 mod parcel;
 mod pending;
+mod record;
 mod unpack;
 mod whole;
 mod zip;
@@ -39,8 +41,9 @@ pub use import::{Importer, Parts, look};
 pub use inbox::Inbox;
 pub use outcome::{Outcome, Session, Word};
 pub use parcel::Bounds;
+pub use record::Recording;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,7 @@ use crate::activity::{Activity, ActivityId, FileFormat, Item, Summary, UnixMs, i
 use crate::buffer::BufferError;
 use crate::fit::{FileReport, Limits};
 use crate::reading::EntryId;
+use crate::workout::StrapSession;
 
 /// Version of the stored document.
 const V: u8 = 1;
@@ -108,11 +112,21 @@ pub struct Kept {
     pub place: Option<u32>,
     /// The activity.
     pub activity: Activity,
+    /// Of a strap's session that was recorded here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<StrapSession>>,
+    /// Whether whoever it is of had agreed that it leaves the box as theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
 }
 
 impl Kept {
     fn summary(&self) -> Summary {
-        Summary::new(&self.activity, &self.sha256, self.format)
+        let session = self.session.clone().map(|session| match self.consent {
+            true => session,
+            false => Box::new(session.without_the_person()),
+        });
+        Summary { session, ..Summary::new(&self.activity, &self.sha256, self.format) }
     }
 
     /// Its place among the activities of its file, when that was read again. Ids do not tell: it may have been given another.
@@ -177,6 +191,35 @@ impl History {
         self.originals().join(format!("{sha256}.{}", format.extension()))
     }
 
+    /// What was kept of the sessions that go on; `None` if nothing was.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn load_sessions(&self) -> Result<Option<Vec<u8>>, HistoryError> {
+        let path = self.sessions();
+        match std::fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(HistoryError::disk("reading", &path)(error)),
+        }
+    }
+
+    /// Keeps what is known of the sessions that go on. It is there for good when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save_sessions(&self, text: &[u8]) -> Result<(), HistoryError> {
+        let path = self.sessions();
+        disk::make_folder(&self.folder)?;
+        let scratch = Scratch::new(&self.folder)?;
+        scratch.handle()?.write_all(text).map_err(HistoryError::disk("writing", &path))?;
+        scratch.keep(&path)
+    }
+
+    fn sessions(&self) -> PathBuf {
+        self.folder.join("sessions.json")
+    }
+
     /// All activities, by their start. One that cannot be read is left out, with a warning.
     ///
     /// # Errors
@@ -232,4 +275,8 @@ impl History {
         let report = format::read(kept.format, &file, limits, go_on, sink);
         report.map_err(HistoryError::disk("reading", &path))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -152,7 +152,7 @@ fn copy(mut source: impl Read, folder: &Path, room: &mut Room) -> Result<Unpacke
         return Ok(Unpacked::Not(format!("nothing can be unpacked: {why}")));
     }
     let digest = digest.finish();
-    let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = super::hex(digest.as_ref());
     Ok(Unpacked::File { scratch, sha256, broken })
 }
 

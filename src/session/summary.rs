@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::athlete::MaxHr;
 
 /// Time in the zones, in seconds: below zone 1, then zones 1 to 5. Their sum is the active time.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ZoneTimes(pub [f64; 6]);
 
 /// One person's session. What a profile lacks the facts for is `None`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SessionSummary {
     /// Seconds from beginning to end.
     pub elapsed_s: f64,
@@ -45,6 +47,7 @@ pub struct SessionSummary {
 }
 
 /// Heart-rate variability (Task Force 1996), after artefacts were taken out.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hrv {
     /// Root mean square of successive differences, in milliseconds.
@@ -60,6 +63,7 @@ pub struct Hrv {
 }
 
 /// Heart-rate recovery: how far the heart rate fell from its value at the end.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
     /// Heart rate at the end, in beats per minute.

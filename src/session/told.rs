@@ -33,11 +33,13 @@ impl fmt::Display for SessionId {
 }
 
 /// Which class.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClassId(pub Uuid);
 
 /// A class: what several people do together.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
     /// Which.
@@ -45,8 +47,12 @@ pub struct Class {
     /// What it is called.
     pub name: String,
     /// When it begins, as planned.
+    #[serde(with = "crate::activity::in_words")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub from: UnixMs,
     /// When it ends, as planned. Its sessions end when [`Command::ClassEnded`] says so.
+    #[serde(with = "crate::activity::in_words")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub to: UnixMs,
 }
 
@@ -121,6 +127,7 @@ pub struct Ended {
 }
 
 /// Why a session ended.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {

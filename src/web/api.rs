@@ -51,6 +51,8 @@ struct Tile<'a> {
     link: Link,
     battery_percent: Option<u8>,
     rssi_dbm: Option<i16>,
+    /// Effort points of the session that goes on.
+    points: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +82,11 @@ impl Site {
         let tiles = recent.iter().filter_map(|(id, strap)| {
             let wearer = people.wearer(id).map(AsRef::as_ref);
             let is_hidden = wearer.is_some_and(|wearer| wearer.hide.tile);
-            (!is_hidden).then(|| self.tile(id, strap, wearer, now))
+            let points = snapshot.sessions.get(id).and_then(|session| session.effort.points);
+            (!is_hidden).then(|| Tile {
+                points: points.map(|points| points as u32),
+                ..self.tile(id, strap, wearer, now)
+            })
         });
         let committed = site.buffer.state().borrow().committed;
         let waiting = snapshot.sinks.values().map(|sink| committed.0.saturating_sub(sink.next.0));
@@ -135,6 +141,7 @@ impl Site {
             link: strap.link,
             battery_percent: strap.battery_percent,
             rssi_dbm: strap.rssi_dbm,
+            points: None,
         }
     }
 }

@@ -14,6 +14,8 @@ export interface LiveTile {
   link: "connected" | "broadcast" | "lost";
   battery_percent: number | null;
   rssi_dbm: number | null;
+  /** Effort points of the session that goes on; null when there is none, or they are not known. */
+  points: number | null;
 }
 
 export interface LiveSink {

@@ -21,6 +21,7 @@ export interface Strings {
   linkLost: string;
   heartRates: string;
   strap: string;
+  points: Counted;
   sayBpm: string;
   sayNoBpm: string;
   sayZone: string;
@@ -48,6 +49,7 @@ export const STRINGS = {
     linkLost: "no signal",
     heartRates: "Heart rates",
     strap: "strap {id}",
+    points: { one: "{n} point", other: "{n} points" },
     sayBpm: "{n} beats per minute",
     sayNoBpm: "no heart rate",
     sayZone: "zone {n}",
@@ -73,6 +75,7 @@ export const STRINGS = {
     linkLost: "kein Signal",
     heartRates: "Herzfrequenzen",
     strap: "Gurt {id}",
+    points: { one: "{n} Punkt", other: "{n} Punkte" },
     sayBpm: "{n} Schläge pro Minute",
     sayNoBpm: "keine Herzfrequenz",
     sayZone: "Zone {n}",
@@ -98,6 +101,7 @@ export const STRINGS = {
     linkLost: "pas de signal",
     heartRates: "Fréquences cardiaques",
     strap: "ceinture {id}",
+    points: { one: "{n} point", other: "{n} points" },
     sayBpm: "{n} battements par minute",
     sayNoBpm: "pas de fréquence cardiaque",
     sayZone: "zone {n}",
@@ -123,6 +127,7 @@ export const STRINGS = {
     linkLost: "sin señal",
     heartRates: "Frecuencias cardíacas",
     strap: "banda {id}",
+    points: { one: "{n} punto", other: "{n} puntos" },
     sayBpm: "{n} latidos por minuto",
     sayNoBpm: "sin frecuencia cardíaca",
     sayZone: "zona {n}",
@@ -148,6 +153,7 @@ export const STRINGS = {
     linkLost: "ei signaalia",
     heartRates: "Sykkeet",
     strap: "vyö {id}",
+    points: { one: "{n} piste", other: "{n} pistettä" },
     sayBpm: "{n} lyöntiä minuutissa",
     sayNoBpm: "ei syketietoa",
     sayZone: "alue {n}",

@@ -21,6 +21,7 @@ export interface TileView {
   /** Class of the fill: `z0` to `z5`, or `stale`. */
   fill: string;
   /** Small signs; empty means that there is nothing to say. */
+  points: string;
   trouble: string;
   age: string;
   battery: string;
@@ -43,12 +44,14 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
   const battery = low ? text.percent(tile.battery_percent ?? 0) : "";
   const trouble = tile.link === "lost" ? strings.linkLost : tile.contact === "not_worn" ? strings.noContact : "";
   const seconds = Math.floor(ageMs / 1000);
+  const points = typeof tile.points === "number" ? text.counted(strings.points, tile.points) : "";
 
   const sentence = [
     tile.name || fill(strings.strap, { id: tile.strap }),
     bpm !== null ? fill(strings.sayBpm, { n: text.number(bpm) }) : zone === null ? strings.sayNoBpm : "",
     zone === null ? "" : fill(strings.sayZone, { n: text.number(zone) }),
     percent && fill(strings.sayPercent, { p: percent }),
+    points,
     trouble,
     stale ? text.counted(strings.sayAge, seconds) : "",
     low ? fill(strings.sayBattery, { p: battery }) : "",
@@ -63,6 +66,7 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
     level: zone ?? 0,
     percent,
     fill: stale ? "stale" : `z${zone ?? 0}`,
+    points,
     trouble,
     age: stale ? `${text.number(seconds)} s` : "",
     battery,

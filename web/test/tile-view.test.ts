@@ -19,6 +19,7 @@ const ANNA: LiveTile = {
   link: "connected",
   battery_percent: 97,
   rssi_dbm: -61,
+  points: null,
 };
 
 function see(change: Partial<LiveTile> = {}, ageMs = 420): TileView {
@@ -32,6 +33,15 @@ test("a fresh tile shows everything and is one sentence", () => {
   assert.deepEqual([view.name, view.bpm, view.zone, view.level, view.percent, view.fill], ["Anna", "142", "Z4", 4, "75%", "z4"]);
   assert.deepEqual([view.trouble, view.age, view.battery], ["", "", ""]);
   assert.equal(view.label, "Anna, 142 beats per minute, zone 4, 75% of maximum");
+});
+
+test("points are shown and said while a session goes on", () => {
+  assert.equal(see().points, "");
+  const view = see({ points: 41 });
+  assert.equal(view.points, "41 points");
+  assert.ok(view.label.includes("75% of maximum, 41 points"));
+  assert.equal(see({ points: 1 }).points, "1 point");
+  assert.equal(see({ points: 0 }).points, "0 points");
 });
 
 test("a strap without a name shows its id, the last four apart", () => {

@@ -1,0 +1,397 @@
+//! The recorder: follows the log, says whose sessions begin and end, and puts what has ended into the history.
+//!
+//! # The promise
+//!
+//! Every session whose readings are durable is recorded once: `kill -9` or a power cut in the middle of one resumes it, and
+//! one in the middle of recording it records it once.
+//!
+//! # How
+//!
+//! Everything that it knows is made from the log, which it reads like a sink does, and from who wore which strap at the
+//! time of each reading ([`crate::roster`]). What it has understood so far is kept now and then ([`checkpoint`]); what came
+//! after that is read again, and gives the same sessions under the same ids. A session that ends becomes a FIT file made
+//! from its readings, at the times that are known by then, and goes the way of every recording
+//! ([`Importer::record`]).
+//!
+//! It is never ahead of the log: what is not durable could be lost, and a session with it.
+
+mod checkpoint;
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::activity::Item;
+use crate::athlete::AthleteId;
+use crate::buffer::{Buffer, BufferError, Reader};
+use crate::clock::Clock;
+use crate::exit::chain;
+use crate::fit::encode::{Creator, EncodeError, Encoder};
+use crate::history::{Importer, Recording};
+use crate::live::{Board, LiveSession};
+use crate::reading::{At, Entry, Fact, Measurement, StrapId};
+use crate::roster::{People, Roster, Wearing};
+use crate::session::tracker::{Rules, Tracker};
+use crate::session::{Command, Ended, Output, Wearer, recording};
+use crate::timeline::Timeline;
+use crate::workout::StrapSession;
+
+/// The log is looked at so often, and the live board is told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is known is kept so often while something goes on: what a crash costs is reading so much again.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// A disk that refuses a recording is asked again so often.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Entries read at once.
+const AT_ONCE: usize = 2000;
+
+/// What a recorder is made of.
+pub struct Parts {
+    /// Identity of the box.
+    pub gateway: String,
+    /// The log.
+    pub buffer: Buffer,
+    /// Where what has ended goes.
+    pub importer: Importer,
+    /// Who wears what.
+    pub roster: Roster,
+    /// Where what goes on is shown.
+    pub board: Board,
+    /// Now.
+    pub clock: Clock,
+    /// When sessions begin and end.
+    pub rules: Rules,
+    /// A reading is in the log so long after it came, at the latest: a change of hands is not counted before its readings.
+    pub settle: Duration,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// Follows the log.
+pub struct Recorder {
+    parts: Parts,
+    tracker: Tracker,
+    reader: Reader,
+    /// What the tracker was told of who wears a strap, and as of when.
+    told: BTreeMap<StrapId, (Option<Wearer>, At)>,
+    known: Known,
+    kept: Instant,
+}
+
+/// Who wore what, worked out anew when one of the two changes.
+struct Known {
+    people: Arc<People>,
+    timeline: Arc<Timeline>,
+    wearing: Wearing,
+}
+
+impl Known {
+    fn new(people: Arc<People>, timeline: Arc<Timeline>) -> Self {
+        let wearing = Wearing::new(&people, timeline.clone());
+        Self { people, timeline, wearing }
+    }
+
+    /// Who wore a strap then, with what is known of them today.
+    fn wearer(&self, strap: &StrapId, at: &At) -> Option<Wearer> {
+        self.with_profile(self.wearing.who(strap, at)?.athlete()?)
+    }
+
+    fn with_profile(&self, athlete: AthleteId) -> Option<Wearer> {
+        let known = self.people.athlete(athlete)?;
+        Some(Wearer { athlete, profile: known.profile })
+    }
+}
+
+/// Why following stops for a while, or for good.
+enum Halt {
+    Stopping,
+    Log(BufferError),
+}
+
+impl From<BufferError> for Halt {
+    fn from(error: BufferError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl Recorder {
+    /// A recorder that goes on where the one before it was.
+    pub fn new(parts: Parts) -> Self {
+        let (gateway, rules) = (&parts.gateway, parts.rules);
+        let kept = checkpoint::load(parts.importer.history(), gateway);
+        let resumed = kept.map(|state| Tracker::resume(gateway, rules, state));
+        let tracker = match resumed {
+            Some(Ok(tracker)) => tracker,
+            Some(Err(error)) => {
+                warn!(error = chain(&error), "the log is followed from its beginning");
+                Tracker::new(gateway, rules)
+            }
+            None => Tracker::new(gateway, rules),
+        };
+        let timeline = parts.buffer.timeline().borrow().clone();
+        let known = Known::new(parts.roster.people(), timeline);
+        let (reader, told) = (parts.buffer.reader(), BTreeMap::new());
+        Self { parts, tracker, reader, told, known, kept: Instant::now() }
+    }
+
+    /// Follows the log until it is told to stop.
+    pub async fn run(mut self) {
+        let stop = self.parts.stop.clone();
+        let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            match self.step().await {
+                Ok(()) => {}
+                // Why is told elsewhere; the log is asked again.
+                Err(error @ BufferError::Unavailable { .. }) => {
+                    debug!(error = chain(&error), "the log cannot be followed just now");
+                }
+                Err(error) => {
+                    debug!(error = chain(&error), "the log is not followed any more");
+                    break;
+                }
+            }
+            if self.kept.elapsed() >= KEEP_EVERY {
+                self.keep().await;
+            }
+        }
+        self.keep().await;
+    }
+
+    /// Takes in what is new in the log, and then the time that has passed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn step(&mut self) -> Result<(), BufferError> {
+        match self.look().await {
+            Ok(()) | Err(Halt::Stopping) => Ok(()),
+            Err(Halt::Log(error)) => Err(error),
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Halt> {
+        self.follow().await?;
+        // While the disk refuses, silence in the log is not that of a strap.
+        if self.parts.buffer.state().borrow().trouble.is_some() {
+            return Ok(());
+        }
+        let now = self.parts.clock.now();
+        self.change_hands(&now).await?;
+        let ended = self.tracker.pass(&now, &self.known.timeline);
+        self.act(ended).await?;
+        self.show(&now);
+        Ok(())
+    }
+
+    /// Takes in what is new in the log.
+    async fn follow(&mut self) -> Result<(), Halt> {
+        let end = self.parts.buffer.state().borrow().committed;
+        loop {
+            let entries = self.reader.read(self.tracker.next(), end, AT_ONCE).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.know();
+            for entry in &entries {
+                self.entry(entry).await?;
+            }
+            if self.parts.stop.is_cancelled() {
+                return Err(Halt::Stopping);
+            }
+        }
+    }
+
+    /// Learns what has changed about people and times.
+    fn know(&mut self) {
+        let people = self.parts.roster.people();
+        let timeline = self.parts.buffer.timeline().borrow().clone();
+        let known = &self.known;
+        if !Arc::ptr_eq(&known.people, &people) || !Arc::ptr_eq(&known.timeline, &timeline) {
+            self.known = Known::new(people, timeline);
+        }
+    }
+
+    async fn entry(&mut self, entry: &Entry) -> Result<(), Halt> {
+        if let Some((strap, at)) = heart_rate(entry) {
+            let wearer = self.known.wearer(strap, at);
+            self.tell(strap, at, wearer).await?;
+        }
+        let out = self.tracker.entry(entry, &self.known.timeline);
+        self.act(out).await
+    }
+
+    /// Tells the tracker who wears a strap, if it does not know.
+    async fn tell(&mut self, strap: &StrapId, at: &At, wearer: Option<Wearer>) -> Result<(), Halt> {
+        let told = self.told.get(strap);
+        let is_known = told.map_or(wearer.is_none(), |(told, _)| *told == wearer);
+        // A reading that came late says nothing of who wears the strap by now.
+        let is_late =
+            told.is_some_and(|(_, as_of)| as_of.boot == at.boot && at.mono_us < as_of.mono_us);
+        if is_known || is_late {
+            return Ok(());
+        }
+        self.told.insert(strap.clone(), (wearer, *at));
+        let command = Command::Wears { strap: strap.clone(), wearer };
+        let out = self.tracker.command(at, command, &self.known.timeline);
+        self.act(out).await
+    }
+
+    /// Tells of straps that changed hands and have not sent anything since.
+    async fn change_hands(&mut self, now: &At) -> Result<(), Halt> {
+        self.know();
+        let settle_us = u64::try_from(self.parts.settle.as_micros()).unwrap_or(u64::MAX);
+        let settled =
+            |at: &At| at.boot != now.boot || now.mono_us.saturating_sub(at.mono_us) >= settle_us;
+        let people = self.known.people.clone();
+        for (strap, changes) in people.changes() {
+            let Some(last) = changes.last().filter(|last| settled(&last.at)) else { continue };
+            let wearer = last.by.and_then(|by| self.known.with_profile(by.athlete()?));
+            self.tell(strap, &last.at, wearer).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, out: Vec<Output>) -> Result<(), Halt> {
+        for output in out {
+            match output {
+                Output::Started(session) => {
+                    debug!(session = %session.id, strap = %session.strap, "a session began");
+                }
+                Output::Ended(ended) => self.record(&ended).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a session into the history, trying again for as long as the disk refuses.
+    async fn record(&mut self, ended: &Ended) -> Result<(), Halt> {
+        let session = ended.session.id;
+        let recording = match self.recording(ended).await {
+            Ok(Some(recording)) => recording,
+            Ok(None) => {
+                error!(%session, "a session cannot be recorded: its readings are not in the log any more");
+                return Ok(());
+            }
+            Err(Unmade::Log(error)) => return Err(error.into()),
+            Err(Unmade::Encode(error)) => {
+                error!(%session, error = chain(&error), "a session cannot be recorded");
+                return Ok(());
+            }
+        };
+        while let Err(error) = self.parts.importer.record(recording.clone()).await {
+            warn!(%session, error = chain(&error), "a session could not be recorded, will try again");
+            if self.parts.stop.run_until_cancelled(sleep(AGAIN)).await.is_none() {
+                return Err(Halt::Stopping);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the file of a session; `None` when nothing of it is left.
+    async fn recording(&self, ended: &Ended) -> Result<Option<Recording>, Unmade> {
+        let mut outline = recording::Recording::new(ended);
+        let mut readings = 0;
+        self.items(ended, &mut outline, |_| {
+            readings += 1;
+            Ok(())
+        })
+        .await?;
+        if readings == 0 {
+            return Ok(None);
+        }
+        let activity = outline.activity();
+        let creator = Creator::of(&self.parts.gateway, Some(&ended.session.strap));
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = Encoder::new(&mut bytes, &activity, &creator)?;
+        let mut again = recording::Recording::new(ended);
+        self.items(ended, &mut again, |item| encoder.item(item)).await?;
+        encoder.finish()?;
+        let athlete = ended.session.athlete;
+        let known = athlete.and_then(|athlete| self.known.people.athlete(athlete));
+        let consent = known.is_some_and(|athlete| athlete.consent.is_some());
+        let session = StrapSession {
+            strap: ended.session.strap.clone(),
+            athlete,
+            class: ended.session.class.clone(),
+            ended: ended.why,
+            time: ended.session.start.quality,
+            effort: ended.summary.clone(),
+        };
+        Ok(Some(Recording { bytes: bytes.into_inner(), activity, session, consent }))
+    }
+
+    /// Reads a session again, as it is recorded.
+    async fn items(
+        &self,
+        ended: &Ended,
+        recording: &mut recording::Recording<'_>,
+        mut each: impl FnMut(Item) -> Result<(), EncodeError>,
+    ) -> Result<(), Unmade> {
+        let mut reader = self.parts.buffer.reader();
+        let (mut from, end) = (ended.session.first, ended.last.plus(1));
+        loop {
+            let entries = reader.read(from, end, AT_ONCE).await?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            from = last.id.plus(1);
+            for entry in &entries {
+                recording.entry(entry, &self.known.timeline).into_iter().try_for_each(&mut each)?;
+            }
+        }
+    }
+
+    fn show(&self, now: &At) {
+        let sessions = self.tracker.sessions(now, &self.known.timeline);
+        let live = sessions.map(|(session, effort)| (session.strap, LiveSession { effort }));
+        self.parts.board.sessions(live.collect());
+    }
+
+    /// Keeps what is known so far.
+    pub async fn keep(&mut self) {
+        self.kept = Instant::now();
+        let history = self.parts.importer.history().clone();
+        let (gateway, state) = (self.parts.gateway.clone(), self.tracker.state().clone());
+        let kept =
+            tokio::task::spawn_blocking(move || checkpoint::save(&history, &gateway, &state)).await;
+        match kept {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(error = chain(&error), "how far the log was followed could not be kept");
+            }
+            Err(error) => debug!(%error, "stopping: how far the log was followed is not kept"),
+        }
+    }
+}
+
+/// Why there is no file of a session.
+enum Unmade {
+    Log(BufferError),
+    Encode(EncodeError),
+}
+
+impl From<BufferError> for Unmade {
+    fn from(error: BufferError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<EncodeError> for Unmade {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+/// Whose heart rate it is, and when it came.
+fn heart_rate(entry: &Entry) -> Option<(&StrapId, &At)> {
+    match &entry.fact {
+        Fact::Reading(reading) => match reading.measurement {
+            Measurement::HeartRate(_) => Some((&reading.strap, &reading.at)),
+            Measurement::Battery(_) => None,
+        },
+        Fact::Event(_) => None,
+    }
+}

@@ -1,0 +1,294 @@
+//! Sessions, from the log into the history: begun, resumed, handed over, recorded once whatever happens in between.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "support/buffer.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use pulsegate::athlete::AthleteId;
+use pulsegate::buffer::{Buffer, Keeper, Options};
+use pulsegate::clock::{Clock, Script, SyncSource};
+use pulsegate::history::{self, Bounds, History, Importer, Kept};
+use pulsegate::intake::Intake;
+use pulsegate::live::Board;
+use pulsegate::reading::{
+    BootId, Contact, Event, EventKind, Fact, HeartRate, Measurement, Reading, RrInterval, Source,
+    StrapId,
+};
+use pulsegate::recorder::{self, Recorder};
+use pulsegate::roster::desk::{self, Moment};
+use pulsegate::roster::{AssignBody, Edit, Roster};
+use pulsegate::session::Why;
+use pulsegate::session::tracker::Rules;
+use support::{close, crash_image, options, read_all, within};
+use tokio_util::sync::CancellationToken;
+
+/// 2026-11-21T18:00:00Z.
+const EVENING_US: i64 = 1_795_284_000_000_000;
+
+fn strap(number: u32) -> StrapId {
+    StrapId::new(&format!("{:08X}", 0x9F6E_0000 + number)).unwrap()
+}
+
+/// A box whose time a test moves.
+struct House {
+    script: Script,
+    clock: Clock,
+    buffer: Buffer,
+    keeper: Keeper,
+    roster: Roster,
+    recorder: Recorder,
+    history: History,
+    board: Board,
+    second: u64,
+}
+
+impl House {
+    async fn open(folder: &Path, boot: u128, script: &Script) -> Self {
+        let clock = Clock::scripted(BootId(boot), script, SyncSource::Vouched);
+        let options = Options { sinks: vec!["club".into()], ..options(folder, 1 << 30) };
+        let (buffer, keeper) = Buffer::open(&options, &clock).unwrap();
+        let board = Board::default();
+        let importer = Importer::new(history::Parts {
+            history: History::new(folder),
+            intake: Intake::new(buffer.clone(), board.clone()),
+            buffer: buffer.clone(),
+            clock: clock.clone(),
+            bounds: Bounds::default(),
+            stop: CancellationToken::new(),
+        });
+        let roster = Roster::open(folder).unwrap();
+        let recorder = Recorder::new(recorder::Parts {
+            gateway: "box-1".to_owned(),
+            buffer: buffer.clone(),
+            importer,
+            roster: roster.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+            rules: Rules::default(),
+            settle: Duration::from_secs(2),
+            stop: CancellationToken::new(),
+        });
+        let history = History::new(folder);
+        let script = script.clone();
+        let house =
+            Self { script, clock, buffer, keeper, roster, recorder, history, board, second: 0 };
+        let version = "1".to_owned();
+        house
+            .take(Fact::Event(Event {
+                at: house.clock.now(),
+                kind: EventKind::Started { version },
+            }))
+            .await;
+        house
+    }
+
+    async fn take(&self, fact: Fact) {
+        within(self.buffer.append(fact)).await.unwrap();
+    }
+
+    /// So many seconds pass; these straps tell a heart rate every second.
+    async fn pass(&mut self, seconds: u64, straps: &[(u32, u16)]) {
+        for _ in 0..seconds {
+            self.script.pass(Duration::from_secs(1));
+            self.second += 1;
+            for (number, bpm) in straps {
+                let measurement = Measurement::HeartRate(HeartRate {
+                    bpm: *bpm,
+                    contact: Contact::Worn,
+                    energy_kj: None,
+                    rr: vec![RrInterval((61_440 / u32::from(*bpm)) as u16)],
+                    source: Source::Link,
+                });
+                let at = self.clock.now();
+                self.take(Fact::Reading(Reading { strap: strap(*number), at, measurement })).await;
+            }
+        }
+        self.settle().await;
+    }
+
+    /// Everything is durable, and the recorder has seen it.
+    async fn settle(&mut self) {
+        let (strap, measurement) = (strap(99), Measurement::Battery(50));
+        let at = self.clock.now();
+        let last = self.buffer.append(Fact::Reading(Reading { strap, at, measurement }));
+        let last = within(last).await.unwrap();
+        self.buffer.flush();
+        within(self.buffer.durable(last)).await.unwrap();
+        within(self.recorder.step()).await.unwrap();
+    }
+
+    fn moment(&self) -> Moment {
+        let at = self.clock.now();
+        Moment { at, unix_us: at.unix_us(), heard: Some(BTreeSet::new()) }
+    }
+
+    fn athlete(&self, name: &str, consent: Option<&str>) -> AthleteId {
+        let edit = Edit {
+            display_name: Some(name.to_owned()),
+            birth_year: Some(1986),
+            sex: Some(pulsegate::athlete::Sex::Male),
+            weight_kg: Some(80.0),
+            max_hr_bpm: Some(190),
+            consent: consent.map(str::to_owned),
+            ..Edit::default()
+        };
+        desk::add(&self.roster, &edit, &self.moment()).unwrap().athlete.id
+    }
+
+    fn assign(&self, number: u32, name: &str) {
+        let body = AssignBody { athlete: name.to_owned() };
+        desk::assign(&self.roster, strap(number).as_str(), &body, &self.moment()).unwrap();
+    }
+
+    fn kept(&self) -> Vec<Kept> {
+        let listed = self.history.list().unwrap();
+        listed.iter().map(|l| self.history.get(l.summary.activity).unwrap().unwrap()).collect()
+    }
+
+    async fn close(self) {
+        drop(self.recorder);
+        close(&self.buffer, self.keeper).await;
+    }
+}
+
+fn script() -> Script {
+    Script::new(60_000_000, EVENING_US)
+}
+
+#[tokio::test]
+async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_somebodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    let aino = house.athlete("Aino", Some("v1"));
+    house.assign(1, "Aino");
+    house.pass(600, &[(1, 150), (2, 120)]).await;
+    assert!(house.kept().is_empty(), "both go on");
+    let live = house.board.watch().borrow().sessions.clone();
+    // Ten minutes in zone 3, at two points a minute... of a maximum of 190 bpm, 150 are 78 percent.
+    assert_eq!(live[&strap(1)].effort.points.unwrap().round(), 30.0);
+    assert_eq!(live.len(), 2);
+    house.pass(200, &[(2, 120)]).await;
+    let [kept] = &house.kept()[..] else { panic!() };
+    let session = kept.session.as_deref().unwrap();
+    assert_eq!((session.athlete, &session.strap), (Some(aino), &strap(1)));
+    assert_eq!(session.ended, Why::Silence);
+    assert!((session.effort.elapsed_s - 600.0).abs() < 6.0, "{:?}", session.effort);
+    // Keytel's men: 150 bpm, 80 kg, 40 years are 15.18 kcal a minute.
+    assert!((session.effort.calories_kcal.unwrap() - 151.8).abs() < 2.0);
+    let activity = &kept.activity;
+    assert_eq!((activity.sport, activity.totals.avg_hr_bpm), (Some(10), Some(150)));
+    assert_eq!((activity.counts.hr_samples, activity.counts.rr_intervals), (600, 600));
+    assert_eq!(activity.start.0, (EVENING_US + 1_000_000) / 1000);
+    // Told to receivers in the order of the log.
+    let told: Vec<_> = read_all(&house.buffer)
+        .await
+        .into_iter()
+        .filter_map(|entry| match entry.fact {
+            Fact::Event(Event { kind: EventKind::Activity(summary), .. }) => Some(summary),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].session.as_deref(), Some(session));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn of_somebody_who_has_not_agreed_nothing_personal_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    house.athlete("Aino", None);
+    house.assign(1, "Aino");
+    house.pass(60, &[(1, 150)]).await;
+    house.pass(200, &[]).await;
+    let [kept] = &house.kept()[..] else { panic!() };
+    assert!(kept.session.as_ref().unwrap().athlete.is_some(), "the box knows");
+    let summary = house.history.list().unwrap().remove(0).summary;
+    let session = summary.session.unwrap();
+    assert_eq!(
+        (session.athlete, session.effort.calories_kcal, session.effort.points),
+        (None, None, None)
+    );
+    assert_eq!(session.effort.max_bpm, Some(150));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_strap_that_changes_hands_ends_one_session_and_begins_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    let (aino, ben) = (house.athlete("Aino", Some("v1")), house.athlete("Ben", Some("v1")));
+    house.assign(1, "Aino");
+    house.pass(300, &[(1, 150)]).await;
+    house.assign(1, "Ben");
+    house.pass(240, &[(1, 110)]).await;
+    house.pass(200, &[]).await;
+    let whose: Vec<_> = house
+        .kept()
+        .iter()
+        .map(|kept| {
+            let session = kept.session.as_deref().unwrap();
+            let bpm = session.effort.max_bpm;
+            (session.athlete, bpm, session.ended, session.effort.elapsed_s.round() as i64 / 60)
+        })
+        .collect();
+    let expected =
+        [(Some(aino), Some(150), Why::WearerChanged, 5), (Some(ben), Some(110), Why::Silence, 4)];
+    assert_eq!(whose, expected);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_session_goes_on_over_a_crash_and_is_recorded_once_and_as_if_there_had_been_none() {
+    let mut all = Vec::new();
+    for crash in [None, Some(false), Some(true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, crashed) = (folder.path().join("live"), folder.path().join("crashed"));
+        std::fs::create_dir(&live).unwrap();
+        let script = script();
+        let mut house = House::open(&live, 7, &script).await;
+        house.athlete("Aino", Some("v1"));
+        house.assign(1, "Aino");
+        house.pass(300, &[(1, 150)]).await;
+        if let Some(kept) = crash {
+            if kept {
+                house.recorder.keep().await;
+                house.pass(20, &[(1, 150)]).await;
+            } else {
+                house.pass(20, &[(1, 150)]).await;
+            }
+            crash_image(&live, &crashed);
+            house.close().await;
+            house = House::open(&crashed, 7, &script).await;
+        } else {
+            house.pass(20, &[(1, 150)]).await;
+        }
+        house.pass(280, &[(1, 160)]).await;
+        house.pass(200, &[]).await;
+        // Once more, as after a crash between recording and keeping that.
+        let again = folder.path().join("again");
+        crash_image(if crash.is_some() { &crashed } else { &live }, &again);
+        house.close().await;
+        let mut house = House::open(&again, 7, &script).await;
+        house.settle().await;
+        let kept = house.kept();
+        assert_eq!(kept.len(), 1, "{crash:?}");
+        let events = read_all(&house.buffer).await;
+        let told = events.iter().filter(|entry| {
+            matches!(&entry.fact, Fact::Event(Event { kind: EventKind::Activity(_), .. }))
+        });
+        assert_eq!(told.count(), 1, "{crash:?}");
+        all.push(kept[0].clone());
+        house.close().await;
+    }
+    let told = |kept: &Kept| {
+        let session = kept.session.clone().unwrap();
+        (kept.activity.clone(), session.effort, session.ended, kept.sha256.clone())
+    };
+    assert_eq!(told(&all[0]), told(&all[1]));
+    assert_eq!(told(&all[0]), told(&all[2]));
+}
