@@ -93,7 +93,7 @@ impl Default for Bluetooth {
 pub enum Connect {
     /// Every strap in range.
     All,
-    /// Only those with a `[straps.ID]` table.
+    /// Only those with a `[straps.ID]` table, and those entered at the desk.
     Known,
     /// None: broadcasts only.
     None,

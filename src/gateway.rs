@@ -301,7 +301,7 @@ impl House {
             board: self.board,
             buffer: self.buffer.clone(),
             importer,
-            roster,
+            roster: roster.clone(),
             clock: self.clock.clone(),
             wall,
             stop: stop_sources.clone(),
@@ -330,7 +330,7 @@ impl House {
             Ok(())
         });
 
-        let rules = rules(&self.config, &source);
+        let rules = rules(&self.config, &source, roster);
         let (clock, intake) = (self.clock, self.intake);
         match source {
             Source::Simulated(settings) => {
@@ -390,7 +390,7 @@ fn sessions(sessions: &config::Sessions) -> session::tracker::Rules {
     }
 }
 
-fn rules(config: &Config, source: &Source) -> Rules {
+fn rules(config: &Config, source: &Source, roster: Roster) -> Rules {
     let bluetooth = &config.bluetooth;
     let with = |wanted: fn(&config::Strap) -> bool| -> BTreeSet<_> {
         config.straps.iter().filter(|(_, strap)| wanted(strap)).map(|(id, _)| id.clone()).collect()
@@ -398,7 +398,7 @@ fn rules(config: &Config, source: &Source) -> Rules {
     Rules {
         connect: match bluetooth.connect {
             Connect::All => Wanted::All,
-            Connect::Known => Wanted::Only(with(|_| true)),
+            Connect::Known => Wanted::Known { configured: with(|_| true), roster },
             Connect::None => Wanted::Only(BTreeSet::new()),
         },
         ignore: with(|strap| strap.ignore),

@@ -11,11 +11,13 @@ mod operator;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use daemon::{Daemon, LIMIT, output};
 use operator::{CONFIG, text, wait_until};
+use pulsegate::simulate::{self, Settings};
 use serde_json::Value;
 
 /// Runs a command for this data folder, with the configuration beside it where there is one.
@@ -47,6 +49,14 @@ fn refused(data_dir: &Path, arguments: &[&str], code: i32) -> String {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
+}
+
+/// A daemon that answers.
+fn start(folder: &Path, config: &str, straps: &str) -> Daemon {
+    let daemon = Daemon::start(folder, config, &["--simulate", straps]);
+    let socket = daemon.data_dir().join("pulsegate.sock");
+    wait_until(|| UnixStream::connect(&socket).is_ok());
+    daemon
 }
 
 /// The straps that a daemon hears by now.
@@ -83,7 +93,7 @@ fn mentions(folder: &Path, word: &str) -> Vec<PathBuf> {
 fn the_desk_works_alike_through_the_socket_and_in_the_folder_of_a_stopped_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
-    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "2"]);
+    let daemon = start(folder.path(), CONFIG, "2");
     daemon.wait_committed(5);
     let mut daemon = Some(daemon);
     for (round, (anna, bo)) in [("Anna K.", "Bo/Ü"), ("Carla", "Dora")].into_iter().enumerate() {
@@ -141,8 +151,7 @@ fn a_strap_changes_hands_and_nothing_confirmed_is_lost_by_kill_9() {
     let data_dir = folder.path().join("data");
     let names = ["Anna", "Bo"];
     for round in 0..6 {
-        let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
-        daemon.wait_committed(0);
+        let daemon = start(folder.path(), CONFIG, "1");
         if round == 0 {
             for name in names {
                 told(&data_dir, &["athlete", "add", name]);
@@ -177,8 +186,7 @@ fn kills_while_people_are_entered_lose_nobody_who_was_confirmed() {
     let length = || std::fs::metadata(data_dir.join("roster/people")).map_or(0, |file| file.len());
     let mut confirmed = Vec::new();
     for round in 0..4u64 {
-        let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
-        daemon.wait_committed(0);
+        let daemon = start(folder.path(), CONFIG, "1");
         let before = length();
         let place = data_dir.clone();
         // Goes on in the folder of the killed one.
@@ -253,7 +261,7 @@ fn a_damaged_file_keeps_no_daemon_from_starting_and_is_told() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.extend(b"1 0123abcd {\"athlete\":{\"id\"");
     std::fs::write(&path, &bytes).unwrap();
-    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+    let daemon = start(folder.path(), CONFIG, "1");
     daemon.wait_for("word of the damage", |line| {
         (line.contains("ERROR") && line.contains("roster/damaged-1")).then_some(())
     });
@@ -263,11 +271,28 @@ fn a_damaged_file_keeps_no_daemon_from_starting_and_is_told() {
     // Nor does one that cannot be opened at all.
     std::fs::remove_dir_all(data_dir.join("roster")).unwrap();
     std::fs::write(data_dir.join("roster"), "no folder").unwrap();
-    let daemon = Daemon::start(folder.path(), CONFIG, &["--simulate", "1"]);
+    let daemon = start(folder.path(), CONFIG, "1");
     daemon.wait_committed(3);
     refused(&data_dir, &["athlete", "add", "Bo"], 74);
     std::fs::remove_file(data_dir.join("roster")).unwrap();
     told(&data_dir, &["athlete", "add", "Bo"]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_box_that_connects_to_known_straps_only_takes_up_one_that_is_entered() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let config = format!("{CONFIG}[bluetooth]\nconnect = \"known\"\nbroadcast = false\n");
+    let daemon = start(folder.path(), &config, "2");
+    let settings = Settings { straps: 2, seed: 1, mishaps: true, speed: 1 };
+    let strap = simulate::strap_ids(settings)[1].to_string();
+    told(&data_dir, &["athlete", "add", "Anna"]);
+    told(&data_dir, &["strap", "assign", &strap, "Anna"]);
+    let straps = || daemon.status()["straps"].as_array().unwrap().clone();
+    wait_until(|| straps().iter().any(|known| known["bpm"].is_u64()));
+    let straps = straps();
+    assert_eq!((straps.len(), straps[0]["id"].as_str()), (1, Some(strap.as_str())));
     assert!(daemon.stop().success());
 }
 
@@ -290,7 +315,7 @@ fn the_wall_shows_the_names_and_zones_of_people_and_hides_what_they_want_hidden(
     const WALL: &str = "[web]\nlisten = \"127.0.0.1:0\"\nmax_heart_rate_bpm = 100\n";
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
-    let daemon = Daemon::start(folder.path(), WALL, &["--simulate", "3"]);
+    let daemon = start(folder.path(), WALL, "3");
     daemon.wait_committed(5);
     let straps = heard(&daemon);
     let link = daemon.status()["wall"].as_str().unwrap().to_owned();
@@ -379,7 +404,7 @@ fn of_who_was_forgotten_no_byte_is_left_on_the_box_and_what_remains_is_told() {
         let remains = told["remains"].as_array().unwrap();
         remains.iter().any(|left| left["what"].as_str().unwrap().contains(what))
     };
-    let daemon = Daemon::start(folder.path(), &config, &["--simulate", "2"]);
+    let daemon = start(folder.path(), &config, "2");
     let straps = heard(&daemon);
     let id = enter();
     told(&data_dir, &["strap", "assign", &straps[0], "zla"]);

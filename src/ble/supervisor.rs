@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::intake::Intake;
 use crate::live;
 use crate::reading::{Fact, StrapId};
+use crate::roster::Roster;
 
 /// A strap is tried only while it is heard: connecting to an absent one blocks the adapter for half a minute.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
@@ -87,6 +88,13 @@ pub enum Wanted {
     All,
     /// These.
     Only(std::collections::BTreeSet<StrapId>),
+    /// Those of the configuration, and those that the roster knows at the moment.
+    Known {
+        /// Of the configuration.
+        configured: std::collections::BTreeSet<StrapId>,
+        /// Knows the others.
+        roster: Roster,
+    },
 }
 
 /// Everything about one strap in range.
@@ -260,12 +268,20 @@ impl<R: Radio> Supervisor<R> {
         let now = Instant::now();
         for adapter in self.slots.ready() {
             let rules = &self.rules;
+            let people = match &rules.connect {
+                Wanted::Known { roster, .. } => Some(roster.people()),
+                Wanted::All | Wanted::Only(_) => None,
+            };
             let candidate = self
                 .straps
                 .iter_mut()
                 .filter(|(id, _)| match &rules.connect {
                     Wanted::All => true,
                     Wanted::Only(ids) => ids.contains(*id),
+                    Wanted::Known { configured, .. } => {
+                        configured.contains(*id)
+                            || people.as_ref().is_some_and(|people| people.knows(id))
+                    }
                 })
                 .filter(|(_, strap)| matches!(strap.phase, Phase::Free(from) if from <= now))
                 .filter_map(|(id, strap)| {

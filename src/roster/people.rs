@@ -148,6 +148,11 @@ impl People {
         self.straps.get(id)
     }
 
+    /// Whether a strap is the house's or somebody's, or is worn.
+    pub fn knows(&self, strap: &StrapId) -> bool {
+        self.straps.contains_key(strap) || self.wears(strap).is_some()
+    }
+
     /// The rental with this number.
     pub fn rental(&self, number: u16) -> Option<&Strap> {
         self.straps.values().find(|strap| strap.of == Of::Rental(number))
