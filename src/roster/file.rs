@@ -175,15 +175,16 @@ impl Store {
     /// Replaces what the file says. No byte of the old one is left in the folder, nor of any that was set aside. Returns
     /// how many of those there were.
     pub(super) fn replace(&mut self, people: People) -> Result<usize, RosterError> {
+        let failed = |error| RosterError::disk("removing old files in", &self.folder)(error);
+        // First: once the file does not say any more who it was, nobody could ask for it again after a crash.
+        let old = asides(&self.folder).map_err(failed)?;
+        old.iter().try_for_each(|(_, path)| remove(path)).map_err(failed)?;
+        self.sync_folder()?;
         let before = std::mem::replace(&mut self.people, people);
         if let Err(error) = self.rewrite() {
             self.people = before;
             return Err(error);
         }
-        let failed = |error| RosterError::disk("removing old files in", &self.folder)(error);
-        let old = asides(&self.folder).map_err(failed)?;
-        old.iter().try_for_each(|(_, path)| remove(path)).map_err(failed)?;
-        self.sync_folder()?;
         Ok(old.len())
     }
 
