@@ -8,6 +8,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::export::finite;
 use super::samples::{rfc3339, round_ms};
 use super::{Format, line};
 use crate::normalize::{self, Outgoing};
@@ -214,9 +215,8 @@ pub fn workout(workout: &Workout) -> Vec<DataPoint> {
             sport::gpx_name(activity.sport, activity.sub_sport).replace('_', " ")
         }),
         effective_time_frame: frame(),
-        distance: totals.distance_m.map(|value| UnitValue { value, unit: "m" }),
-        kcal_burned: kcal
-            .or(totals.calories_kcal.map(f64::from))
+        distance: finite(totals.distance_m).map(|value| UnitValue { value, unit: "m" }),
+        kcal_burned: finite(kcal.or(totals.calories_kcal.map(f64::from)))
             .map(|value| UnitValue { value, unit: "kcal" }),
     };
     let mut points = vec![source.point(PHYSICAL_ACTIVITY, "", end.clone(), body)];
@@ -230,7 +230,7 @@ pub fn workout(workout: &Workout) -> Vec<DataPoint> {
     ];
     points.extend(statistics.into_iter().filter_map(|(statistic, value)| {
         let body = Body::HeartRate {
-            heart_rate: bpm_value(value?),
+            heart_rate: bpm_value(finite(value)?),
             effective_time_frame: frame(),
             descriptive_statistic: Some(statistic),
             temporal_relationship_to_physical_activity: DURING,

@@ -3,6 +3,7 @@
 
 mod compact;
 mod doc;
+mod hostile;
 mod people;
 mod readings;
 mod terra;

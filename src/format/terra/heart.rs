@@ -62,7 +62,8 @@ pub struct Zone {
     /// Percent of the maximum that it ends at.
     end_percentage: f64,
     name: &'static str,
-    duration_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
 }
 
 impl Summary {
@@ -114,7 +115,7 @@ fn zones(effort: &SessionSummary, athlete: Option<&Athlete>) -> Option<Vec<Zone>
         start_percentage: begin_percent[index],
         end_percentage: end(index),
         name: NAMES[index],
-        duration_seconds: (times[index] * 1000.0).round() / 1000.0,
+        duration_seconds: rounded(Some(times[index])),
     };
     Some((0..NAMES.len()).map(zone).collect())
 }
@@ -201,8 +202,10 @@ mod tests {
     #[test]
     fn zone_one_has_index_zero_and_time_below_it_is_left_out() {
         let told = zones(&effort([5.0, 10.0, 20.0, 30.0, 25.0, 0.0]), None).unwrap();
-        let short: Vec<_> =
-            told.iter().map(|z| (z.zone, z.start_percentage, z.duration_seconds)).collect();
+        let short: Vec<_> = told
+            .iter()
+            .map(|z| (z.zone, z.start_percentage, z.duration_seconds.unwrap()))
+            .collect();
         assert_eq!(
             short,
             [(0, 50.0, 10.0), (1, 60.0, 20.0), (2, 70.0, 30.0), (3, 80.0, 25.0), (4, 90.0, 0.0)]

@@ -80,9 +80,9 @@ impl<'a> Event<'a, Daily> {
     }
 }
 
-/// Three decimals are more than any of these is known to.
+/// Three decimals are more than any of these is known to; JSON has no word for what is not finite.
 fn rounded(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite()).map(|value| (value * 1000.0).round() / 1000.0)
+    value.map(|value| (value * 1000.0).round() / 1000.0).filter(|value| value.is_finite())
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl<'a> Timer<'a> {
         let (start, pauses) = self.ran?;
         let since = |moment: UnixMs| moment.0.saturating_sub(start.0).max(0);
         let stood = |pause: &Pause| since(pause.to.min(at)) - since(pause.from.min(at));
-        let paused: i64 = pauses.iter().map(stood).map(|ms| ms.max(0)).sum();
+        let paused = pauses.iter().map(stood).fold(0, |sum: i64, ms| sum.saturating_add(ms.max(0)));
         Some((since(at) - paused).max(0) as f64 / 1000.0)
     }
 }
