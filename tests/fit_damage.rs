@@ -89,3 +89,29 @@ fn a_message_that_was_never_defined_ends_its_own_recording_only() {
     middle.drain(first + 6 * RECORD..first + 6 * RECORD + 3);
     assert_eq!(records(&around(&middle)), [20, 4, 30]);
 }
+
+#[test]
+fn a_size_that_ends_between_two_messages_is_wrong_if_the_checksum_of_all_stands_behind_all() {
+    let (mut file, first) = recording(1, 10);
+    let claimed = (first + 4 * RECORD - HEADER) as u32;
+    file[4..8].copy_from_slice(&claimed.to_le_bytes());
+    assert_eq!(records(&read(&file)), [10]);
+    // Nobody knows what stands there.
+    file.extend([0; 64]);
+    assert_eq!(records(&read(&file)), [4]);
+    let (mut file, _) = recording(1, 10);
+    file.extend([0; 64]);
+    assert_eq!(records(&read(&file)), [10]);
+}
+
+#[test]
+fn a_header_is_as_long_as_messages_begin_behind_it_whatever_it_says() {
+    // What it says is where a definition seems to begin.
+    let (mut file, first) = recording(1, 10);
+    let place = first + 5 * RECORD + 1;
+    file[0] = place as u8;
+    file[place..place + 3].copy_from_slice(&[0x40, 0, 0]);
+    assert_eq!(records(&read(&file)), [10]);
+    let longer = [&[20], &recording(1, 10).0[1..HEADER], &[7; 6], &recording(1, 10).0[HEADER..]];
+    assert_eq!(records(&read(&longer.concat())), [10]);
+}

@@ -121,8 +121,31 @@ impl<R: Read + Seek> Input<R> {
             piece.drain(..done);
             at += done as u64;
         };
-        self.reader.seek(SeekFrom::Start(self.position + (self.to - self.from) as u64))?;
+        self.back()?;
         Ok(found)
+    }
+
+    /// Shows the bytes from `from` to `to`, piece by piece; one stays where one is.
+    pub fn visit(&mut self, from: u64, to: u64, show: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut left = to - from;
+        self.reader.seek(SeekFrom::Start(from))?;
+        while left > 0 {
+            piece.clear();
+            let read = self.reader.by_ref().take(left.min(PIECE as u64)).read_to_end(&mut piece)?;
+            if read == 0 {
+                break;
+            }
+            show(&piece);
+            left -= read as u64;
+        }
+        self.back()
+    }
+
+    /// To where the window ends, after a look at something else.
+    fn back(&mut self) -> io::Result<()> {
+        let ahead = (self.to - self.from) as u64;
+        self.reader.seek(SeekFrom::Start(self.position + ahead)).map(drop)
     }
 
     /// Whether `is_it` holds of the `count` bytes at `place`; one stays where one is.
@@ -132,11 +155,11 @@ impl<R: Read + Seek> Input<R> {
         count: usize,
         is_it: fn(&[u8]) -> bool,
     ) -> io::Result<bool> {
-        let mut there = Vec::with_capacity(count);
-        self.reader.seek(SeekFrom::Start(place))?;
-        self.reader.by_ref().take(count as u64).read_to_end(&mut there)?;
-        self.reader.seek(SeekFrom::Start(self.position + (self.to - self.from) as u64))?;
-        Ok(there.len() == count && is_it(&there))
+        let mut is = false;
+        self.visit(place, place + count as u64, &mut |there| {
+            is = there.len() == count && is_it(there);
+        })?;
+        Ok(is)
     }
 
     /// Back to the beginning, for another pass.

@@ -318,31 +318,61 @@ impl<'l, R: Read + Seek> Scan<'l, R> {
             .filter(|end| *end <= self.input.length());
         self.definitions = Default::default();
         self.input.advance(size);
-        let until = self.next_segment(at, end)?;
-        let mut segment = Segment { end, claimed: header.data_size, until, crc: header.crc };
+        let mut segment =
+            Segment { end, claimed: header.data_size, until: self.input.length(), crc: header.crc };
+        if !self.ends_as_claimed(end)? {
+            segment.until = self.next_segment(at)?;
+            if self.is_summed_up(&segment)? {
+                segment.end = None;
+            }
+        }
         if header.data_size == 0 && self.closes_here()? {
             segment.end = Some(self.input.position());
         }
         Ok(Place::Inside(segment))
     }
 
-    /// Where no message of the segment that begins at `at` can reach over: the file's end, if all is well. If nothing ends where its
-    /// header claims that it does, perhaps it was cut off, and then the next segment stands somewhere in between.
-    fn next_segment(&mut self, at: u64, end: Option<u64>) -> Result<u64, ScanError> {
+    /// Whether the file ends where a header claims that its messages do, or another segment begins.
+    fn ends_as_claimed(&mut self, end: Option<u64>) -> Result<bool, ScanError> {
+        let Some(behind) = end.map(|end| end + CHECKSUM_SIZE) else { return Ok(false) };
         let length = self.input.length();
-        let is_last = end.is_some_and(|end| end + CHECKSUM_SIZE >= length);
-        if is_last || self.is_last {
-            return Ok(length);
-        }
-        if let Some(end) = end
-            && self.input.find_at(end + CHECKSUM_SIZE, SOUGHT, header::is_plain)?
-        {
+        Ok(behind >= length || self.input.find_at(behind, SOUGHT, header::is_plain)?)
+    }
+
+    /// Where no message of the segment that begins at `at` can reach over, when nothing ends where its header claims: perhaps
+    /// it was cut off, and the next one stands somewhere in between.
+    fn next_segment(&mut self, at: u64) -> Result<u64, ScanError> {
+        let length = self.input.length();
+        if self.is_last {
             return Ok(length);
         }
         // The header may have lost its checksum, too.
         let next = self.input.find(at + HEADER as u64 - CHECKSUM_SIZE, SOUGHT, header::is_plain)?;
         self.is_last = next.is_none();
         Ok(next.unwrap_or(length))
+    }
+
+    /// Whether the checksum of all stands where a segment must end, and none where its header claims that it does: then
+    /// nothing is missing, and the size is wrong.
+    fn is_summed_up(&mut self, segment: &Segment) -> Result<bool, ScanError> {
+        let (from, until) = (self.input.position(), segment.until);
+        let (Some(claimed), Some(end)) = (segment.end, until.checked_sub(CHECKSUM_SIZE)) else {
+            return Ok(false);
+        };
+        if claimed >= end {
+            return Ok(false);
+        }
+        let mut sum = segment.crc;
+        self.input.visit(from, claimed, &mut |bytes| sum.add(bytes))?;
+        let mut is = false;
+        self.input.visit(claimed, claimed + CHECKSUM_SIZE, &mut |bytes| is = sum.is(bytes))?;
+        if is {
+            return Ok(false);
+        }
+        self.input.visit(claimed, end, &mut |bytes| sum.add(bytes))?;
+        // Zeros behind a checksum sum up to zero.
+        self.input.visit(end, until, &mut |bytes| is = sum.is(bytes) && bytes != [0, 0])?;
+        Ok(is)
     }
 
     /// Whether a checksum could stand here: the file or the segment ends behind it.

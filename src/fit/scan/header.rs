@@ -57,18 +57,20 @@ impl Header {
         Ok(Self { size, data_size: u32::from_le_bytes([a, b, c, d]), crc, fault })
     }
 
-    /// How long it is: what it says, if that is one of the two known sizes, or a greater one behind which messages
-    /// begin. Else one of the two sizes behind which they do.
+    /// How long it is: what it says, if that is one of the two known sizes. Else one of these behind which messages
+    /// begin, and only then a greater one behind which they do.
     fn size(claimed: u8, ahead: &[u8]) -> Result<(usize, Option<Fault>), Fault> {
         let claimed_size = usize::from(claimed);
         if claimed_size == HEADER || claimed_size == SHORT {
             return Ok((claimed_size, None));
         }
+        if let Some(size) = [HEADER, SHORT].into_iter().find(|size| begins_at(ahead, *size)) {
+            return Ok((size, Some(Fault::HeaderSize(claimed))));
+        }
         if claimed_size > HEADER && begins_at(ahead, claimed_size) {
             return Ok((claimed_size, None));
         }
-        let size = [HEADER, SHORT].into_iter().find(|size| begins_at(ahead, *size));
-        Ok((size.ok_or(Fault::NotFit)?, Some(Fault::HeaderSize(claimed))))
+        Err(Fault::NotFit)
     }
 }
 
