@@ -134,7 +134,7 @@ fn the_same_file_is_one_activity_under_any_name_and_however_it_is_packed() {
     let mode =
         |path: &str| std::fs::metadata(data_dir.join(path)).unwrap().permissions().mode() & 0o777;
     let listed = history(&data_dir);
-    let original = format!("history/originals/{}.fit", listed[0]["sha256"].as_str().unwrap());
+    let original = format!("history/originals/{}.fit", listed[1]["sha256"].as_str().unwrap());
     assert_eq!(std::fs::read(data_dir.join(&original)).unwrap(), one, "unpacked, to the byte");
     assert_eq!(
         (mode(&original), mode("history"), mode("history/originals")),

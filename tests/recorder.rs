@@ -145,7 +145,7 @@ impl House {
     }
 
     fn kept(&self) -> Vec<Kept> {
-        let listed = self.history.list().unwrap();
+        let listed = self.history.list(&history::Wanted::default()).unwrap();
         listed.iter().map(|l| self.history.get(l.summary.activity).unwrap().unwrap()).collect()
     }
 
@@ -207,7 +207,7 @@ async fn of_somebody_who_has_not_agreed_nothing_personal_is_told() {
     house.pass(200, &[]).await;
     let [kept] = &house.kept()[..] else { panic!() };
     assert!(kept.session.as_ref().unwrap().athlete.is_some(), "the box knows");
-    let summary = house.history.list().unwrap().remove(0).summary;
+    let summary = house.history.list(&history::Wanted::default()).unwrap().remove(0).summary;
     let session = summary.session.unwrap();
     assert_eq!(
         (session.athlete, session.effort.calories_kcal, session.effort.points),

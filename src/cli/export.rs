@@ -27,7 +27,7 @@ use crate::format::export::{ExportError, Exported};
 use crate::format::gpx::Gpx;
 use crate::format::tcx::Tcx;
 use crate::gateway;
-use crate::history::{Bounds, History, HistoryError, Kept, Listed, Scratch};
+use crate::history::{Bounds, History, HistoryError, Kept, Listed, Scratch, Wanted};
 use crate::log;
 
 /// Copied at once.
@@ -80,7 +80,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (config, data_dir) = args.folder.load()?;
     log::start("warn");
     let history = History::new(&data_dir);
-    let id = find(&history.list().map_err(failed)?, &args.activity)?;
+    let limit = (args.activity == "last").then_some(1);
+    let listed = history.list(&Wanted { limit, ..Wanted::default() });
+    let id = find(&listed.map_err(failed)?, &args.activity)?;
     let kept = history.get(id).map_err(failed)?.ok_or_else(|| unknown(&args.activity))?;
     let place = match &args.output {
         Some(path) if path == Path::new("-") => None,
@@ -117,7 +119,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// The one activity that is meant.
 fn find(listed: &[Listed], wanted: &str) -> Result<ActivityId, Failure> {
     if wanted == "last" {
-        let last = listed.last().map(|listed| listed.summary.activity);
+        let last = listed.first().map(|listed| listed.summary.activity);
         return last.ok_or_else(|| Failure::new(Exit::Usage, "no activity has come in yet"));
     }
     let prefix = wanted.to_ascii_lowercase();

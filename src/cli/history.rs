@@ -1,18 +1,25 @@
-//! `pulsegate history`: the activities that have come in, from the data folder, whether a daemon runs or not.
+//! `pulsegate history`: the activities that have come in, the latest first, from the data folder, whether a daemon runs or not.
 
 use std::fmt::Write as _;
 
 use super::Folder;
 use super::buffer::output::{self, Output};
 use super::sport;
+use crate::activity::UnixMs;
 use crate::exit::{Exit, Failure};
-use crate::history::{History, Listed};
+use crate::history::{History, Listed, Wanted};
 use crate::log;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     folder: Folder,
+    /// Only so many, the latest
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Only those that began then or later: 2026-06-01 (midnight UTC) or 2026-06-01T18:00:00+02:00
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<UnixMs>,
     /// As JSON; fields are only ever added
     #[arg(long)]
     json: bool,
@@ -21,13 +28,26 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (_, data_dir) = args.folder.load()?;
     log::start("warn");
-    let listed = History::new(&data_dir).list();
+    let wanted = Wanted { since: args.since, limit: args.limit };
+    let listed = History::new(&data_dir).list(&wanted);
     let listed = listed.map_err(|error| Failure::new(Exit::Io, error))?;
     let text = if args.json { output::json(&listed)? } else { table(&listed) };
-    if listed.is_empty() && !args.json {
+    if listed.is_empty() && !args.json && args.since.is_some() {
+        eprintln!("no activity began since then");
+    } else if listed.is_empty() && !args.json {
         eprintln!("no activity has come in yet; `pulsegate import FILE` brings one");
     }
     Output::default().say(&text)
+}
+
+/// A date, or a moment with its zone.
+fn moment(text: &str) -> Result<UnixMs, String> {
+    let midnight = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC);
+    let moment = text
+        .parse::<jiff::Timestamp>()
+        .or_else(|_| text.parse().and_then(midnight).map(|zoned| zoned.timestamp()));
+    let moment = moment.map_err(|_| "neither a date like 2026-06-01 nor a time with its zone")?;
+    Ok(UnixMs(moment.as_millisecond()))
 }
 
 fn table(listed: &[Listed]) -> String {

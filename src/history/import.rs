@@ -69,7 +69,8 @@ impl Importer {
                     disk::make_folder(&folder)?;
                     disk::sweep(&folder)?;
                 }
-                Ok(())
+                disk::sweep(&history.folder)?;
+                history.tidy_index()
             })
         };
         self.0.ready.get_or_try_init(make).await.copied()

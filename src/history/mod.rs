@@ -13,10 +13,11 @@
 //! - `originals/SHA256.fit` (`.tcx`, `.gpx`): the bytes, once, unpacked;
 //! - `pending/ID.json`: an activity whose event may or may not be in the log yet;
 //! - `activities/ID.json`: an activity whose event is durable, with its place in the log;
-//! - `sessions.json`: the sessions of straps that go on, and how far the log was followed ([`crate::recorder`]).
+//! - `sessions.json`: the sessions of straps that go on, and how far the log was followed ([`crate::recorder`]);
+//! - `index.ndjson`: what these hold, in short, for lists.
 //!
 //! Every file is written beside its place, synced, renamed into it, and the folder synced. The order is: original,
-//! pending, event in the log, activity, pending removed. Who finds a pending one looks for its event in the log, from
+//! pending, event in the log, line in the index, activity, pending removed. Who finds a pending one looks for its event in the log, from
 //! where the log ended at the first try, before it writes one.
 //!
 //! What a file holds is not known here ([`crate::fit`] and [`crate::track`] read), nor where activities go from here (sinks see the events).
@@ -26,6 +27,7 @@ mod format;
 mod identity;
 mod import;
 mod inbox;
+mod index;
 mod inflate;
 mod outcome;
 mod parcel;
@@ -39,6 +41,7 @@ pub use disk::Scratch;
 pub use format::is_known;
 pub use import::{Importer, Parts, look};
 pub use inbox::Inbox;
+pub use index::Wanted;
 pub use outcome::{Outcome, Session, Word};
 pub use parcel::Bounds;
 pub use record::Recording;
@@ -47,7 +50,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use crate::activity::{Activity, ActivityId, FileFormat, Item, Summary, UnixMs, in_words};
 use crate::buffer::BufferError;
@@ -163,6 +165,13 @@ pub struct Listed {
     pub summary: Summary,
 }
 
+impl From<&Kept> for Listed {
+    fn from(kept: &Kept) -> Self {
+        let Kept { seq, came_in, file, .. } = kept;
+        Self { seq: *seq, came_in: *came_in, file: file.clone(), summary: kept.summary() }
+    }
+}
+
 /// The folder.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -218,27 +227,6 @@ impl History {
 
     fn sessions(&self) -> PathBuf {
         self.folder.join("sessions.json")
-    }
-
-    /// All activities, by their start. One that cannot be read is left out, with a warning.
-    ///
-    /// # Errors
-    /// When the folder cannot be read. One that is not there is empty.
-    pub fn list(&self) -> Result<Vec<Listed>, HistoryError> {
-        let mut found = Vec::new();
-        for path in disk::documents(&self.activities())? {
-            match disk::load(&path)? {
-                Some(kept) => found.push(Listed {
-                    seq: kept.seq,
-                    came_in: kept.came_in,
-                    file: kept.file.clone(),
-                    summary: kept.summary(),
-                }),
-                None => warn!(path = %path.display(), "cannot be understood, is left out"),
-            }
-        }
-        found.sort_by_key(|listed| (listed.summary.start, listed.summary.activity));
-        Ok(found)
     }
 
     /// One activity in full; `None` if there is none of that id, or it cannot be understood.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::import::blocking;
-use super::{HistoryError, Importer, Kept, disk};
+use super::{HistoryError, Importer, Kept, Listed, disk};
 use crate::activity::ActivityId;
 use crate::buffer::BufferError;
 use crate::reading::{EntryId, Event, EventKind, Fact};
@@ -75,6 +75,7 @@ impl Importer {
         let history = self.history().clone();
         blocking(move || {
             let name = format!("{id}.json");
+            history.note(&Listed::from(&kept))?;
             disk::save(&history.activities().join(&name), &kept)?;
             disk::remove(&history.pending().join(&name))
         })

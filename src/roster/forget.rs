@@ -179,7 +179,7 @@ async fn count(
 
 fn in_history(history: &History) -> Option<Remains> {
     let until = "none is linked to a person, so none was erased";
-    match history.list() {
+    match history.list(&crate::history::Wanted::default()) {
         Ok(listed) if listed.is_empty() => None,
         Ok(listed) => Some(remains(
             format!("{} in the history, of whomever", activities(listed.len())),

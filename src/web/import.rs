@@ -21,9 +21,9 @@ use uuid::Uuid;
 
 use super::Site;
 use super::buffer::{Answer, Problem, Refused};
-use crate::activity::ActivityId;
+use crate::activity::{ActivityId, UnixMs};
 use crate::exit::chain;
-use crate::history::{History, HistoryError, Kept, Listed, Outcome};
+use crate::history::{History, HistoryError, Kept, Listed, Outcome, Wanted};
 
 /// Bytes that tell what something is.
 const HEAD: usize = 4;
@@ -130,8 +130,20 @@ async fn ask<T: Send + 'static>(
     Ok(answer?)
 }
 
-async fn activities(State(site): State<Site>) -> Answer<Vec<Listed>> {
-    Ok(Json(ask(&site, History::list).await?))
+#[derive(Debug, Deserialize)]
+struct Which {
+    since: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The latest first: `?limit=N`, `?since=2026-06-01T18:00:00Z`.
+async fn activities(State(site): State<Site>, Query(which): Query<Which>) -> Answer<Vec<Listed>> {
+    let since = which.since.map(|text| text.parse::<jiff::Timestamp>()).transpose();
+    let since =
+        since.map_err(|error| problem(StatusCode::BAD_REQUEST, format!("since: {error}")))?;
+    let since = since.map(|since| UnixMs(since.as_millisecond()));
+    let wanted = Wanted { since, limit: which.limit };
+    Ok(Json(ask(&site, move |history| history.list(&wanted)).await?))
 }
 
 async fn kept(site: &Site, id: String) -> Result<Kept, Problem> {
