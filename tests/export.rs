@@ -240,3 +240,31 @@ fn a_track_that_contradicts_itself_is_no_fit_file_and_the_reason_is_told() {
     assert!(said.contains("comes after that of 2026-07-01T10:00:40"), "{said}");
     assert_eq!(text(&printed(&data_dir, "last", "csv")).lines().count(), 5);
 }
+
+#[test]
+fn a_fit_file_made_of_another_names_what_recorded_the_activity() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, file) = (folder.path().join("data"), folder.path().join("ride.tcx"));
+    let point = |second| {
+        let time = format!("<Time>2026-07-01T10:00:{second}Z</Time>");
+        format!("<Trackpoint>{time}<HeartRateBpm><Value>120</Value></HeartRateBpm></Trackpoint>")
+    };
+    let track = [point(10), point(20)].concat();
+    let lap = "<TotalTimeSeconds>10</TotalTimeSeconds><DistanceMeters>0</DistanceMeters>";
+    let creator = "<Name>Edge 530</Name><UnitId>3812345678</UnitId><ProductID>3121</ProductID>";
+    let text = format!(
+        "<TrainingCenterDatabase><Activities><Activity Sport='Biking'><Id>2026-07-01T10:00:10Z</Id>\
+         <Lap StartTime='2026-07-01T10:00:10Z'>{lap}<Track>{track}</Track></Lap>\
+         <Creator>{creator}</Creator></Activity></Activities></TrainingCenterDatabase>"
+    );
+    std::fs::write(&file, text).unwrap();
+    import_to(&data_dir, &[&file]);
+    let (_, report) = rates(&printed(&data_dir, "last", "fit"), "fit");
+    let activity = &report.activities[0];
+    assert_eq!(activity.origin.product_name.as_deref(), Some("Edge 530"));
+    let recorder = activity.devices.iter().find(|device| device.index == 0).unwrap();
+    assert_eq!((recorder.serial, recorder.product), (Some(3_812_345_678), Some(3121)));
+    assert_eq!(recorder.product_name.as_deref(), Some("Edge 530"));
+    // Whose product number that is, TCX does not say; who wrote the file is no secret.
+    assert_eq!((recorder.manufacturer, activity.origin.manufacturer), (None, Some(255)));
+}

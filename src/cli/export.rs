@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let said = if args.format == Format::Fit && kept.format == FileFormat::Fit {
         original.copy(&file)?
     } else {
-        original.write(args.format, file, &creator(&config, &data_dir)?)?
+        original.write(args.format, &file, &creator(&config, &data_dir)?)?
     };
     match &place {
         None => print(&scratch)?,
@@ -181,7 +181,6 @@ impl Original<'_> {
     fn place(&self) -> Result<(usize, usize), Failure> {
         let activities = self.read(&mut || true, &mut |_, _| {})?;
         let place = self.kept.place_in(&activities);
-        let lost = || Failure::new(Exit::Io, "its original does not hold it any more");
         // A recording may be in its file twice.
         let different: BTreeSet<_> = activities.iter().map(|activity| activity.id.0).collect();
         Ok((place.ok_or_else(lost)?, different.len()))
@@ -205,8 +204,34 @@ impl Original<'_> {
     }
 
     /// Writes it anew.
-    fn write(&self, format: Format, to: File, creator: &Creator) -> Result<String, Failure> {
-        let (place, _) = self.place()?;
+    fn write(&self, format: Format, to: &File, creator: &Creator) -> Result<String, Failure> {
+        // Its number is its place, unless its file is made of several recordings: then one more look tells.
+        let number = self.kept.place.unwrap_or(self.kept.activity.index) as usize;
+        let place = match self.write_one(format, to, creator, number) {
+            Ok(Tried::Written(said)) => return Ok(said),
+            Ok(Tried::Elsewhere(place)) => place,
+            Err(failure) => match self.place()?.0 {
+                place if place == number => return Err(failure),
+                place => place,
+            },
+        };
+        let emptied = to.set_len(0).and_then(|()| (&*to).rewind());
+        emptied.map_err(|error| Failure::new(Exit::Io, error))?;
+        match self.write_one(format, to, creator, place)? {
+            Tried::Written(said) => Ok(said),
+            Tried::Elsewhere(_) => Err(lost()),
+        }
+    }
+
+    /// Writes what stands at this place in the file, if it is the activity.
+    fn write_one(
+        &self,
+        format: Format,
+        to: &File,
+        creator: &Creator,
+        place: usize,
+    ) -> Result<Tried, Failure> {
+        let to = to.try_clone().map_err(|error| Failure::new(Exit::Io, error))?;
         let state = RefCell::new((self.begin(format, to, creator)?, None));
         let read = self.read(&mut || state.borrow().1.is_none(), &mut |at, item| {
             let (writer, fault) = &mut *state.borrow_mut();
@@ -218,8 +243,12 @@ impl Original<'_> {
         if let Some(fault) = fault {
             return Err(fault.into());
         }
-        read?;
-        Ok(writer.finish()?)
+        let activities = read?;
+        let found = self.kept.place_in(&activities);
+        if found != Some(place) {
+            return found.map(Tried::Elsewhere).ok_or_else(lost);
+        }
+        Ok(Tried::Written(writer.finish()?))
     }
 
     fn begin(&self, format: Format, to: File, creator: &Creator) -> Result<Writer, Fault> {
@@ -232,6 +261,18 @@ impl Original<'_> {
             Format::Json => Writer::Json(Box::new(ActivityJson::new(out, activity)?)),
         })
     }
+}
+
+/// What came of writing what stands at a place in a file.
+enum Tried {
+    /// It was the activity.
+    Written(String),
+    /// The activity stands there.
+    Elsewhere(usize),
+}
+
+fn lost() -> Failure {
+    Failure::new(Exit::Io, "its original does not hold it any more")
 }
 
 /// Why there is no file.

@@ -29,6 +29,8 @@ const DEVELOPMENT: u16 = 255;
 
 /// `event`: the timer.
 const TIMER: u8 = 0;
+/// `source_type`: what recorded it, itself.
+const LOCAL: u8 = 5;
 /// `event_type`
 const START: u8 = 0;
 const STOP_ALL: u8 = 4;
@@ -233,29 +235,41 @@ impl<W: Write + Seek> Encoder<W> {
         Ok(encoder)
     }
 
-    /// What recorded it, and that the timer started.
+    /// What recorded it, and that the timer started. Who writes the file stands in `file_id` and `file_creator`; where
+    /// something else recorded the activity, its name stands there too, and it is the device of index 0.
     fn head(&mut self, activity: &Activity, creator: &Creator) -> io::Result<()> {
         let serial = creator.serial.get();
+        let origin = &activity.origin;
+        let name = origin.product_name.as_deref().unwrap_or(&creator.name);
         let file_id = [
             (0, Value::Enum(Some(4))),
             (1, Value::U16(Some(DEVELOPMENT))),
             (2, Value::U16(Some(creator.product))),
             (3, Value::U32z(Some(serial))),
             (4, Value::U32(Some(self.start))),
-            (8, Value::Text(&creator.name)),
+            (8, Value::Text(name)),
         ];
         self.wire.message(Kind::FileId, &file_id)?;
         let version = Value::U16(Some(creator.software_version));
         self.wire.message(Kind::FileCreator, &[(0, version)])?;
-        self.device(&Device {
-            manufacturer: Some(DEVELOPMENT),
-            product: Some(creator.product),
-            serial: Some(serial),
-            product_name: Some(creator.name.clone()),
-            software_version: Some(creator.software_version),
-            source: Some(5),
-            ..Device::default()
-        })?;
+        let recorder = match &origin.product_name {
+            None => Device {
+                manufacturer: Some(DEVELOPMENT),
+                product: Some(creator.product),
+                serial: Some(serial),
+                product_name: Some(creator.name.clone()),
+                software_version: Some(creator.software_version),
+                ..Device::default()
+            },
+            Some(_) => Device {
+                manufacturer: origin.manufacturer,
+                product: origin.product,
+                serial: origin.serial,
+                product_name: origin.product_name.clone(),
+                ..Device::default()
+            },
+        };
+        self.device(&Device { source: Some(LOCAL), ..recorder })?;
         // The box stands in the list of its own sessions too.
         let is_creator = |device: &&Device| {
             device.manufacturer == Some(DEVELOPMENT) && device.serial == Some(serial)
