@@ -11,7 +11,7 @@ use std::time::Duration;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
-use pulsegate::history::{self, Bounds, History, Importer, Kept};
+use pulsegate::history::{self, Bounds, History, Importer, Kept, Wanted};
 use pulsegate::intake::Intake;
 use pulsegate::live::Board;
 use pulsegate::reading::{
@@ -20,7 +20,7 @@ use pulsegate::reading::{
 };
 use pulsegate::recorder::{self, Recorder};
 use pulsegate::roster::desk::{self, Moment};
-use pulsegate::roster::{AssignBody, Edit, Roster};
+use pulsegate::roster::{self, Around, AssignBody, Edit, Roster, Wearing};
 use pulsegate::session::Why;
 use pulsegate::session::tracker::Rules;
 use support::{close, crash_image, options, read_all, within};
@@ -144,8 +144,15 @@ impl House {
         desk::assign(&self.roster, strap(number).as_str(), &body, &self.moment()).unwrap();
     }
 
+    /// By their start.
+    fn listed(&self) -> Vec<history::Listed> {
+        let mut listed = self.history.list(&Wanted::default()).unwrap();
+        listed.reverse();
+        listed
+    }
+
     fn kept(&self) -> Vec<Kept> {
-        let listed = self.history.list(&history::Wanted::default()).unwrap();
+        let listed = self.listed();
         listed.iter().map(|l| self.history.get(l.summary.activity).unwrap().unwrap()).collect()
     }
 
@@ -207,7 +214,7 @@ async fn of_somebody_who_has_not_agreed_nothing_personal_is_told() {
     house.pass(200, &[]).await;
     let [kept] = &house.kept()[..] else { panic!() };
     assert!(kept.session.as_ref().unwrap().athlete.is_some(), "the box knows");
-    let summary = house.history.list(&history::Wanted::default()).unwrap().remove(0).summary;
+    let summary = house.listed().remove(0).summary;
     let session = summary.session.unwrap();
     assert_eq!(
         (session.athlete, session.effort.calories_kcal, session.effort.points),
@@ -291,4 +298,67 @@ async fn a_session_goes_on_over_a_crash_and_is_recorded_once_and_as_if_there_had
     };
     assert_eq!(told(&all[0]), told(&all[1]));
     assert_eq!(told(&all[0]), told(&all[2]));
+}
+
+/// Whether some file in a folder has these bytes in it.
+fn says(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                    found.push(path.display().to_string());
+                }
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    let aino = house.athlete("Aino", Some("v1"));
+    let ben = house.athlete("Ben", Some("v1"));
+    house.assign(1, "Aino");
+    house.assign(2, "Ben");
+    house.pass(60, &[(1, 150), (2, 120)]).await;
+    house.pass(200, &[]).await;
+    assert_eq!(house.kept().len(), 2);
+    // In the middle of another one.
+    house.pass(60, &[(1, 140)]).await;
+    house.recorder.keep().await;
+    let history = folder.path().join("history");
+    assert!(!says(&history, &aino.to_string()).is_empty());
+    let wearing = Wearing::new(&house.roster.people(), house.buffer.timeline().borrow().clone());
+    let around = Around {
+        buffer: Some(&house.buffer),
+        history: &house.history,
+        max_days: None,
+        labels: Vec::new(),
+        sinks: Vec::new(),
+    };
+    let moment = house.moment();
+    let forgotten =
+        within(roster::forget(&house.roster, "Aino", &moment, &wearing, &around)).await.unwrap();
+    assert_eq!(forgotten.sessions, 1);
+    assert!(!forgotten.remains.is_empty(), "the log is told of");
+    assert_eq!(says(&history, &aino.to_string()), [""; 0]);
+    house.pass(260, &[]).await;
+    house.recorder.keep().await;
+    assert_eq!(says(&history, &aino.to_string()), [""; 0]);
+    assert_eq!(says(folder.path(), "Aino"), [""; 0]);
+    let left = house.kept();
+    let whose: Vec<_> = left.iter().map(|kept| kept.session.as_ref().unwrap().athlete).collect();
+    // What went on when they were forgotten was somebody's.
+    assert_eq!(whose, [Some(ben), None]);
+    let effort = &left[1].session.as_ref().unwrap().effort;
+    assert_eq!((effort.calories_kcal, effort.points, effort.max_bpm), (None, None, Some(140)));
+    house.close().await;
 }

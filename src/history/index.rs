@@ -148,6 +148,14 @@ impl History {
         if is_complete && index.lines <= 2 * ids.len() + SPARE {
             return Ok(());
         }
+        self.renew_index()
+    }
+
+    /// Writes the index anew, of what has a document.
+    pub(super) fn renew_index(&self) -> Result<(), HistoryError> {
+        let path = self.index();
+        let index = Index::read(&path)?;
+        let ids = self.ids()?;
         let scratch = Scratch::new(&self.folder)?;
         let mut out = BufWriter::new(&scratch.file);
         for id in ids {

@@ -10,6 +10,7 @@ use tracing::info;
 use super::import::blocking;
 use super::{History, HistoryError, Importer, Kept, Scratch, V, disk, format, hex};
 use crate::activity::{Activity, FileFormat, UnixMs};
+use crate::athlete::AthleteId;
 use crate::fit::Limits;
 use crate::reading::EntryId;
 use crate::workout::StrapSession;
@@ -52,6 +53,39 @@ impl Importer {
         }
         info!(activity = %id, "a session was recorded");
         Ok(())
+    }
+}
+
+impl History {
+    /// Erases the sessions of an athlete, with their files. Returns how many those were. What is known of sessions that go
+    /// on is given up when they are in it: the log has it, and knows them no more.
+    ///
+    /// # Errors
+    /// When the disk refuses; then some are left.
+    pub fn erase(&self, athlete: AthleteId) -> Result<usize, HistoryError> {
+        let mut erased = 0;
+        for folder in [self.pending(), self.activities()] {
+            for path in disk::documents(&folder)? {
+                let Some(kept) = disk::load(&path)? else { continue };
+                let is_theirs =
+                    kept.session.as_ref().is_some_and(|session| session.athlete == Some(athlete));
+                if !is_theirs {
+                    continue;
+                }
+                disk::remove(&self.original(&kept.sha256, kept.format))?;
+                disk::remove(&path)?;
+                erased += 1;
+            }
+        }
+        if erased > 0 {
+            self.renew_index()?;
+        }
+        let id = athlete.to_string();
+        let is_named = |text: &Vec<u8>| text.windows(id.len()).any(|part| part == id.as_bytes());
+        if self.load_sessions()?.as_ref().is_some_and(is_named) {
+            disk::remove(&self.sessions())?;
+        }
+        Ok(erased)
     }
 }
 

@@ -314,6 +314,8 @@ impl Recorder {
         let athlete = ended.session.athlete;
         let known = athlete.and_then(|athlete| self.known.people.athlete(athlete));
         let consent = known.is_some_and(|athlete| athlete.consent.is_some());
+        // Whoever was forgotten meanwhile was somebody.
+        let is_forgotten = athlete.is_some() && known.is_none();
         let session = StrapSession {
             strap: ended.session.strap.clone(),
             athlete,
@@ -322,6 +324,7 @@ impl Recorder {
             time: ended.session.start.quality,
             effort: ended.summary.clone(),
         };
+        let session = if is_forgotten { session.without_the_person() } else { session };
         Ok(Some(Recording { bytes: bytes.into_inner(), activity, session, consent }))
     }
 

@@ -9,7 +9,7 @@ use super::{Roster, RosterError, find};
 use crate::athlete::{Account, Athlete, AthleteId};
 use crate::buffer::{Buffer, BufferError};
 use crate::exit::chain;
-use crate::history::History;
+use crate::history::{History, Listed, Wanted};
 use crate::reading::{Entry, EntryId, Fact, StrapId};
 
 /// Entries read at once, and letters, each of which may hold as many.
@@ -66,6 +66,9 @@ pub struct Forgotten {
     pub changes: u64,
     /// Accounts elsewhere that were linked.
     pub accounts: usize,
+    /// Sessions that were erased, with their files.
+    #[serde(default)]
+    pub sessions: usize,
     /// Damaged files of the roster that were removed, for they may have had the name in them.
     pub damaged_files: usize,
     /// What could not be erased.
@@ -111,12 +114,27 @@ pub async fn forget(
             let found = find::athlete(people, &id.to_string())?;
             Ok(people.forget(found.id, at))
         })?;
-        Ok((replaced, in_history(&history)))
+        // Who is not known any more is recorded as somebody, so nothing new comes to what is erased here.
+        let erased = history.erase(id);
+        Ok((replaced, erased.map(|sessions| (sessions, in_history(&history)))))
     };
-    let (((changes, straps), damaged_files), in_history) = roster.aside(work).await?;
-    left.extend(in_history);
+    let (((changes, straps), damaged_files), erased) = roster.aside(work).await?;
+    let sessions = match erased {
+        Ok((sessions, in_history)) => {
+            left.extend(in_history);
+            sessions
+        }
+        Err(error) => {
+            left.push(remains(
+                format!("sessions in the history that could not be erased ({})", chain(&error)),
+                "until the disk lets them be erased; then take them out of `history` by hand",
+            ));
+            0
+        }
+    };
+    left.extend(told_in_log(around, sessions));
     let accounts = traces.accounts.len();
-    Ok(Forgotten { athlete: id, straps, changes, accounts, damaged_files, remains: left })
+    Ok(Forgotten { athlete: id, straps, changes, accounts, sessions, damaged_files, remains: left })
 }
 
 async fn in_log(around: &Around<'_>, wearing: &Wearing, traces: &Traces) -> Option<Remains> {
@@ -153,6 +171,20 @@ async fn in_log(around: &Around<'_>, wearing: &Wearing, traces: &Traces) -> Opti
     }
 }
 
+/// Events of sessions stay in the log like readings do. They tell the number of a person whom nobody knows any more.
+fn told_in_log(around: &Around<'_>, sessions: usize) -> Option<Remains> {
+    let until = match around.max_days {
+        Some(days) => format!("for {days} days at most ([buffer] max_days)"),
+        None => "until the log is full and they are the oldest".to_owned(),
+    };
+    (sessions > 0).then(|| {
+        remains(
+            "what the log says of their sessions, under a number that leads to nobody any more",
+            until,
+        )
+    })
+}
+
 /// Counts entries in the log and among dead letters.
 async fn count(
     buffer: &Buffer,
@@ -177,14 +209,16 @@ async fn count(
     }
 }
 
+/// What is left in the history when the person's own sessions are gone.
 fn in_history(history: &History) -> Option<Remains> {
-    let until = "none is linked to a person, so none was erased";
-    match history.list(&crate::history::Wanted::default()) {
-        Ok(listed) if listed.is_empty() => None,
-        Ok(listed) => Some(remains(
-            format!("{} in the history, of whomever", activities(listed.len())),
-            until,
-        )),
+    let until =
+        "of whomever: what came in as a file is linked to nobody; take it out of `history` by hand";
+    let of_files = |listed: &Vec<Listed>| {
+        listed.iter().filter(|listed| listed.summary.session.is_none()).count()
+    };
+    match history.list(&Wanted::default()) {
+        Ok(listed) if of_files(&listed) == 0 => None,
+        Ok(listed) => Some(remains(format!("{} from files", activities(of_files(&listed))), until)),
         Err(error) => Some(remains(
             format!("recorded activities that could not be listed ({})", chain(&error)),
             until,
