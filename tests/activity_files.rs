@@ -312,7 +312,14 @@ fn json_tells_the_sums_and_every_sample() {
     let (mut activity, items) = small();
     activity.laps = vec![Lap { start: START, totals: Totals::default(), trigger: Some(7) }];
     activity.pauses = vec![Pause { from: START, to: START.plus_ms(500) }];
+    activity.totals = Totals { timer_s: Some(1.5), calories_kcal: Some(7), ..Totals::default() };
+    activity.counts.rr_intervals = 3;
     let json = json(&activity, &items);
+    let told = &json["activity"];
+    assert_eq!((&told["sport"], &told["sub_sport"]), (&10.into(), &26.into()));
+    let totals = &told["totals"];
+    assert_eq!((&totals["timer_s"], &totals["calories_kcal"]), (&1.5.into(), &7.into()));
+    assert_eq!(told["counts"]["rr_intervals"], 3);
     assert_eq!((&json["v"], &json["activity"]["id"]), (&1.into(), &activity.id.to_string().into()));
     assert_eq!(json["activity"]["start"], "2026-11-24T09:00:00.000Z");
     assert_eq!(json["activity"]["laps"][0]["start"], "2026-11-24T09:00:00.000Z");

@@ -346,6 +346,13 @@ proptest! {
         let mut fit = vec![14, 0x20, 0, 0, 0, 0, 0, 0, b'.', b'F', b'I', b'T', 0, 0];
         fit.extend(&bytes);
         reads(&fit);
+        // And behind a definition of records, so that some of them are records.
+        let mut records = fit[..14].to_vec();
+        for local in 0x40..0x50 {
+            records.extend([local, 0, 0, 20, 0, 2, 253, 4, 0x86, 3, 1, 2]);
+        }
+        records.extend(&bytes);
+        reads(&records);
     }
 
     #[test]
