@@ -4,14 +4,7 @@ use crate::athlete::Profile;
 
 /// Zone 1 to 5, and 0 below 50 percent of the maximum.
 pub fn zone(bpm: u16, max_bpm: u16) -> u8 {
-    match percent_of_max(bpm, max_bpm) {
-        ..50 => 0,
-        50..60 => 1,
-        60..70 => 2,
-        70..80 => 3,
-        80..90 => 4,
-        _ => 5,
-    }
+    Zones::of_max(max_bpm).zone(bpm)
 }
 
 /// Percent of the maximum, cut to whole numbers, so that a zone begins where its percentage shows.
@@ -27,7 +20,7 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// Steps of ten percent of the maximum, the same as [`zone`] has them.
+    /// Steps of ten percent of the maximum, each from where [`percent_of_max`] shows it.
     pub fn of_max(max_bpm: u16) -> Self {
         let max_bpm = u32::from(max_bpm.max(1));
         let from = |percent: u32| u16::try_from((max_bpm * percent).div_ceil(100));
@@ -79,11 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn zones_kept_are_the_zones_shown() {
+    fn a_zone_begins_where_its_percentage_shows() {
         for max in (0..=260).chain([u16::MAX]) {
-            let zones = Zones::of_max(max);
             for bpm in (0..=300).chain([u16::MAX]) {
-                assert_eq!(zones.zone(bpm), zone(bpm, max), "{bpm} of {max}");
+                let tens = percent_of_max(bpm, max) / 10;
+                assert_eq!(u16::from(zone(bpm, max)), tens.clamp(4, 9) - 4, "{bpm} of {max}");
             }
         }
     }

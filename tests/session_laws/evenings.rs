@@ -8,6 +8,7 @@ use pulsegate::reading::{
     At, BootId, ClockTrust, Contact, Entry, EntryId, Event, EventKind, Fact, HeartRate,
     Measurement, Reading, RrInterval, Source, StrapId,
 };
+use pulsegate::session::recording::Recording;
 use pulsegate::session::{Class, ClassId, Command, Effort, Ended, Output, Rules, Tracker, Wearer};
 use pulsegate::timeline::Timeline;
 use uuid::Uuid;
@@ -124,6 +125,20 @@ fn take(tracker: &mut Tracker, input: &Input, timeline: &Timeline) -> Vec<Output
     }
 }
 
+fn any_times() -> impl Strategy<Value = Vec<At>> {
+    let mono_us = prop_oneof![3 => 0..20 * SECOND_US, 1 => any::<u64>(), 1 => Just(u64::MAX)];
+    let offset = prop_oneof![2 => Just(UNIX_US), 1 => any::<i64>(), 1 => Just(i64::MIN)];
+    let trust = prop_oneof![Just(ClockTrust::Unset), Just(ClockTrust::Synced)];
+    let at =
+        (0..4u128, mono_us, offset, trust).prop_map(|(boot, mono_us, wall_offset_us, trust)| At {
+            boot: BootId(boot),
+            mono_us,
+            wall_offset_us,
+            trust,
+        });
+    proptest::collection::vec(at, 0..400)
+}
+
 /// An hour after the last input everything has ended.
 fn home(tracker: &mut Tracker, evening: &Evening) -> Vec<Output> {
     let last = evening.inputs.last().unwrap().at();
@@ -190,7 +205,7 @@ fn evenings_have_sessions_of_every_kind() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn every_session_that_began_ends_once_and_none_begins_in_another(seed in any::<u64>()) {
@@ -241,7 +256,7 @@ proptest! {
             // Up to what comes next in the same boot.
             let (at, next) = (input.at(), evening.inputs.get(index + 1).map(Input::at));
             let next = next.filter(|next| next.boot == at.boot).unwrap_or(at);
-            for mono_us in (at.mono_us..next.mono_us).step_by(300_000) {
+            for mono_us in (at.mono_us..next.mono_us).step_by(450_000) {
                 told.extend(tracker.pass(&At { mono_us, ..at }, &evening.timeline));
             }
         }
@@ -262,6 +277,38 @@ proptest! {
         told.extend(rest.iter().flat_map(|input| take(&mut tracker, input, &evening.timeline)));
         told.extend(home(&mut tracker, &evening));
         prop_assert_eq!(told, followed(&evening));
+    }
+
+    #[test]
+    fn no_clock_is_so_mad_that_following_it_panics(seed in any::<u64>(), times in any_times()) {
+        let mut evening = evening(seed);
+        for (input, at) in evening.inputs.iter_mut().rev().zip(&times) {
+            match input {
+                Input::Entry(Entry { fact: Fact::Reading(reading), .. }) => reading.at = *at,
+                Input::Entry(Entry { fact: Fact::Event(event), .. }) => event.at = *at,
+                Input::Command(of, _) => *of = *at,
+            }
+        }
+        let mut tracker = new_tracker();
+        let mut told = Vec::new();
+        for (index, input) in evening.inputs.iter().enumerate() {
+            told.extend(take(&mut tracker, input, &evening.timeline));
+            told.extend(tracker.pass(&input.at(), &evening.timeline));
+            if index.is_multiple_of(50) {
+                tracker.sessions(&input.at(), &evening.timeline).for_each(drop);
+            }
+        }
+        for ended in ended(&told) {
+            let summary = &ended.summary;
+            prop_assert!(summary.active_s <= summary.elapsed_s, "{summary:?}");
+            let mut recording = Recording::new(ended);
+            for input in &evening.inputs {
+                if let Input::Entry(entry) = input {
+                    recording.entry(entry, &evening.timeline);
+                }
+            }
+            recording.activity();
+        }
     }
 
     /// Whatever arrives twice or out of order is put into the order of the log before it comes here; repeats may remain.
