@@ -211,7 +211,8 @@ impl Tracker {
         out
     }
 
-    /// So late it is: ends what is to end by now, and forgets straps. Once a second will do.
+    /// So late it is, and all that was stamped earlier has been taken in: ends what is to end by now, and forgets straps.
+    /// Once a second will do. Told ahead of the log, it would take the log's delay for silence.
     pub fn pass(&mut self, now: &At, timeline: &Timeline) -> Vec<Output> {
         let mut out = Vec::new();
         // What a new boot brings begins with the word that it runs.

@@ -346,6 +346,27 @@ fn a_box_that_was_away_for_too_long_ends_what_it_left() {
 }
 
 #[test]
+fn a_strap_that_was_silent_before_the_box_went_away_ended_by_silence() {
+    let mut gym = Gym::new();
+    gym.beats("A1", 60, 120);
+    gym.beats("B2", 200, 130);
+    gym.power_cut(1801);
+    // Once more, by a tracker that nobody told the time.
+    let mut tracker = Tracker::new("box-1", Rules::default());
+    let told: Vec<Output> =
+        gym.log.iter().flat_map(|entry| tracker.entry(entry, &gym.timeline)).collect();
+    let why = |told: &[Output]| {
+        let ended = told.iter().filter_map(|output| match output {
+            Output::Ended(ended) => Some((ended.session.strap.clone(), ended.why)),
+            Output::Started(_) => None,
+        });
+        ended.collect::<Vec<_>>()
+    };
+    assert_eq!(why(&told), [(strap("A1"), Why::Silence), (strap("B2"), Why::Outage)]);
+    assert_eq!(why(&told), why(&gym.told));
+}
+
+#[test]
 fn the_same_log_gives_the_same_sessions_from_the_beginning_and_from_any_checkpoint() {
     let mut gym = Gym::new();
     gym.beats("A1", 500, 120);
