@@ -210,6 +210,10 @@ fn a_check_in_begins_at_once_and_waits_for_a_heart_rate_if_there_is_none() {
     gym.seconds(3600);
     gym.beats("C3", 5, 90);
     assert_eq!(gym.started_sessions().len(), 2, "an hour later it is not the same person");
+    gym.says(check_in("D4", None));
+    gym.now += 3600;
+    gym.beats("D4", 5, 90);
+    assert_eq!(gym.started_sessions().len(), 2, "nor when nobody told the time in between");
 }
 
 #[test]
