@@ -5,12 +5,15 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use pulsegate::activity::Item;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
+use pulsegate::fit::{self, Class, Limits};
 use pulsegate::history::{self, Bounds, History, Importer, Kept, Wanted};
 use pulsegate::intake::Intake;
 use pulsegate::live::Board;
@@ -23,6 +26,7 @@ use pulsegate::roster::desk::{self, Moment};
 use pulsegate::roster::{self, Around, AssignBody, Edit, Roster, Wearing};
 use pulsegate::session::Why;
 use pulsegate::session::tracker::Rules;
+use pulsegate::track;
 use support::{close, crash_image, options, read_all, within};
 use tokio_util::sync::CancellationToken;
 
@@ -361,4 +365,71 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     let effort = &left[1].session.as_ref().unwrap().effort;
     assert_eq!((effort.calories_kcal, effort.points, effort.max_bpm), (None, None, Some(140)));
     house.close().await;
+}
+
+/// What the real binary prints of the latest session in a stopped box.
+fn exported(folder: &Path, format: &str) -> Vec<u8> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pulsegate"))
+        .args(["export", "last", "--output", "-", "--format", format, "--data-dir"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[tokio::test]
+async fn a_recorded_session_is_exported_as_fit_tcx_csv_and_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    house.athlete("Aino", Some("v1"));
+    house.assign(1, "Aino");
+    house.pass(120, &[(1, 150)]).await;
+    // A minute out of reach is a pause.
+    house.pass(60, &[]).await;
+    house.pass(120, &[(1, 160)]).await;
+    house.pass(200, &[]).await;
+    house.close().await;
+
+    let fit = exported(folder.path(), "fit");
+    let (mut rates, mut beats) = (Vec::new(), 0);
+    let report =
+        fit::read(Cursor::new(&fit), &Limits::default(), &mut || true, &mut |_, item| match item {
+            Item::Sample(sample) => rates.extend(sample.heart_rate_bpm),
+            Item::Beat(_) => beats += 1,
+        });
+    let report = report.unwrap();
+    assert_eq!((report.result, beats), (Class::Decoded, 240));
+    let expected = std::iter::repeat_n(150, 120).chain(std::iter::repeat_n(160, 120));
+    assert!(rates.into_iter().eq(expected));
+    let [activity] = &report.activities[..] else { panic!() };
+    let [pause] = &activity.pauses[..] else { panic!("{:?}", activity.pauses) };
+    // A heart rate holds for five seconds.
+    assert_eq!((pause.to.0 - pause.from.0) / 1000, 56);
+    assert_eq!(
+        activity.devices.iter().find_map(|d| d.serial.filter(|s| *s == 0x9F6E_0001)),
+        Some(0x9F6E_0001)
+    );
+
+    let (mut rates, limits) = (0, Limits::default());
+    let tcx = exported(folder.path(), "tcx");
+    let read = track::read(Cursor::new(&tcx), &limits, &mut || true, &mut |_, _| rates += 1);
+    assert_eq!((read.unwrap().result, rates), (Class::Decoded, 240));
+    assert!(String::from_utf8(exported(folder.path(), "csv")).unwrap().lines().count() > 240);
+    let json: serde_json::Value = serde_json::from_slice(&exported(folder.path(), "json")).unwrap();
+    assert_eq!(json["samples"].as_array().map(Vec::len), Some(240), "{}", json.to_string().len());
+
+    // It comes back from where it was sent to.
+    let file = folder.path().join("from-elsewhere.fit");
+    std::fs::write(&file, &fit).unwrap();
+    let again = std::process::Command::new(env!("CARGO_BIN_EXE_pulsegate"))
+        .args(["import", "--json", "--data-dir"])
+        .args([folder.path(), &file])
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(told["result"], "duplicate", "{told}");
+    let listed = History::new(folder.path()).list(&Wanted::default()).unwrap();
+    assert_eq!(told["sessions"][0]["id"], listed[0].summary.activity.to_string());
+    assert_eq!(listed.len(), 1);
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::parcel::Prepared;
-use super::{Bounds, History, HistoryError, Kept, format, is_whole};
+use super::{Bounds, History, HistoryError, Kept, Wanted, format, is_whole};
 use crate::activity::{
     Activity, ActivityId, ContentDigest, FileFormat, Item, Sample, Totals, UnixMs,
 };
@@ -86,7 +86,7 @@ impl<'a> Identify<'a> {
                 (Some((_, other)), _) if *other == all => return Ok(Standing::Twice(id)),
                 (Some(_), _) => None,
                 (None, None) if id == before && id != activity.id => None,
-                (None, None) => Some(Standing::Taken(id)),
+                (None, None) => Some(self.of_these_bytes(place)?.unwrap_or(Standing::Taken(id))),
                 (None, Some(kept)) => self.compare(place, &kept)?,
             };
             if let Some(standing) = standing {
@@ -95,6 +95,26 @@ impl<'a> Identify<'a> {
             }
             id = if id == before && id != activity.id { activity.id } else { id.apart(all) };
         }
+    }
+
+    /// What it is when its very file is kept, under an id that was made otherwise: a session that was recorded here, comes
+    /// back from where it was sent to.
+    fn of_these_bytes(&self, place: usize) -> Result<Option<Standing>, HistoryError> {
+        let Prepared { sha256, format, .. } = self.prepared;
+        if !self.history.original(sha256, *format).exists() {
+            return Ok(None);
+        }
+        for listed in self.history.list(&Wanted::default())? {
+            if listed.summary.sha256 != *sha256 {
+                continue;
+            }
+            let kept = self.history.get(listed.summary.activity)?;
+            let is_it = |kept: &Kept| kept.session.is_some() && kept.place == Some(place as u32);
+            if let Some(kept) = kept.filter(is_it) {
+                return Ok(Some(Standing::Known(kept.activity.id, kept.came_in)));
+            }
+        }
+        Ok(None)
     }
 
     /// What the activity at `place` is beside one that is kept; `None` if it is another.
