@@ -1,11 +1,15 @@
 //! Payloads for backends: what stands in them. `tests/payloads_read/run` has them judged by others.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "../support/fit.rs"]
+mod corpus;
+
 mod compact;
 mod doc;
 mod hostile;
 mod people;
 mod readings;
+mod recorded;
 mod terra;
 
 use std::path::PathBuf;
@@ -18,6 +22,7 @@ type Payload = (String, Vec<u8>);
 fn all() -> Vec<Payload> {
     let mut all = terra::all();
     all.extend(readings::all());
+    all.extend(recorded::all());
     all.extend(by_our_schemas(&all));
     all
 }
