@@ -69,7 +69,6 @@ impl Importer {
                     disk::make_folder(&folder)?;
                     disk::sweep(&folder)?;
                 }
-                disk::sweep(&history.folder)?;
                 history.tidy_index()
             })
         };
