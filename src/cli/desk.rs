@@ -74,8 +74,17 @@ impl Desk {
         Ok(Self::Stopped(Box::new(Stopped::open(config, &data_dir)?)))
     }
 
-    /// What was changed is safe before; this only leaves the folder to others.
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    /// Does something at the desk, and leaves the folder to others.
+    pub(super) async fn closed_after(
+        self,
+        work: impl AsyncFnOnce(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let done = work(&self).await;
+        done.and(self.close().await)
+    }
+
+    /// What was changed is safe before.
+    async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Stopped(stopped) => match stopped.log {
                 Some((buffer, keeper)) => door::close(&buffer, keeper).await,

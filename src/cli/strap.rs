@@ -115,9 +115,7 @@ impl Command {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let (folder, makes) = args.command.folder();
     let desk = Desk::open(folder, makes).await?;
-    let done = serve(&desk, args.command).await;
-    let closed = desk.close().await;
-    done.and(closed)
+    desk.closed_after(async |desk| serve(desk, args.command).await).await
 }
 
 async fn serve(desk: &Desk, command: Command) -> Result<(), Failure> {
