@@ -229,6 +229,7 @@ impl Inbox {
     async fn take(&self, path: &Path, place: &Path) -> Result<(), HistoryError> {
         let name = place.to_string_lossy().into_owned();
         let file = open(path).map_err(HistoryError::disk("opening", path))?;
+        let before = file.metadata().map_err(HistoryError::disk("reading", path))?;
         let outcomes = self.importer.import(file, &name).await?;
         let is_bad = outcomes.iter().any(|outcome| outcome.result == Word::Rejected);
         if is_bad {
@@ -236,7 +237,7 @@ impl Inbox {
         }
         let to = if is_bad { QUARANTINE } else { IMPORTED };
         let (from, place, folder) = (path.to_owned(), place.to_owned(), self.folder.clone());
-        blocking(move || archive(&folder, &from, to, &place, &outcomes)).await
+        blocking(move || archive(&folder, &from, to, &place, (&before, &outcomes))).await
     }
 }
 
@@ -246,7 +247,7 @@ fn archive(
     from: &Path,
     to: &str,
     place: &Path,
-    outcomes: &[Outcome],
+    (before, outcomes): (&Metadata, &[Outcome]),
 ) -> Result<(), HistoryError> {
     let to = free(&folder.join(to), place)?;
     let beside = why_beside(&to);
@@ -261,6 +262,12 @@ fn archive(
     if let Ok(beside) = OpenOptions::new().write(true).open(&beside) {
         let now = FileTimes::new().set_modified(SystemTime::now());
         beside.set_times(now).map_err(HistoryError::disk("touching", &to))?;
+        // What was written to it while it was taken would be missed now: so its time of change is made later again.
+        let now = to.metadata().map_err(HistoryError::disk("reading", &to))?;
+        if (now.len(), now.modified().ok()) != (before.len(), before.modified().ok()) {
+            std::fs::set_permissions(&to, now.permissions())
+                .map_err(HistoryError::disk("touching", &to))?;
+        }
     }
     // It may have been elsewhere before somebody went on writing to it.
     for other in [IMPORTED, QUARANTINE].map(|other| folder.join(other).join(place)) {
