@@ -34,7 +34,7 @@ use crate::exit::chain;
 use crate::fit::encode::{Creator, EncodeError, Encoder};
 use crate::history::{Importer, Recording};
 use crate::live::{Board, LiveSession};
-use crate::reading::{At, Entry, Fact, Measurement, StrapId};
+use crate::reading::{At, Entry, EntryId, Fact, Measurement, StrapId};
 use crate::roster::{People, Roster, Wearing};
 use crate::session::tracker::{Rules, Tracker};
 use crate::session::{Command, Ended, Output, Wearer, recording};
@@ -43,8 +43,9 @@ use crate::workout::StrapSession;
 
 /// The log is looked at so often, and the live board is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What is known is kept so often while something goes on: what a crash costs is reading so much again.
-const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// What is known is kept so often: a crash costs reading so much again, which takes less than a second. Kept more often it
+/// would wear the card as much as the readings themselves do, for a strap's session takes three kilobytes.
+const KEEP_EVERY: Duration = Duration::from_secs(600);
 /// A disk that refuses a recording is asked again so often.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Entries read at once.
@@ -81,6 +82,8 @@ pub struct Recorder {
     told: BTreeMap<StrapId, (Option<Wearer>, At)>,
     known: Known,
     kept: Instant,
+    /// Where the log stood then.
+    kept_next: Option<EntryId>,
 }
 
 /// Who wore what, worked out anew when one of the two changes.
@@ -136,7 +139,7 @@ impl Recorder {
         let timeline = parts.buffer.timeline().borrow().clone();
         let known = Known::new(parts.roster.people(), timeline);
         let (reader, told) = (parts.buffer.reader(), BTreeMap::new());
-        Self { parts, tracker, reader, told, known, kept: Instant::now() }
+        Self { parts, tracker, reader, told, known, kept: Instant::now(), kept_next: None }
     }
 
     /// Follows the log until it is told to stop.
@@ -356,12 +359,15 @@ impl Recorder {
     /// Keeps what is known so far.
     pub async fn keep(&mut self) {
         self.kept = Instant::now();
+        if self.kept_next == Some(self.tracker.next()) {
+            return;
+        }
         let history = self.parts.importer.history().clone();
         let (gateway, state) = (self.parts.gateway.clone(), self.tracker.state().clone());
         let kept =
             tokio::task::spawn_blocking(move || checkpoint::save(&history, &gateway, &state)).await;
         match kept {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.kept_next = Some(self.tracker.next()),
             Ok(Err(error)) => {
                 warn!(error = chain(&error), "how far the log was followed could not be kept");
             }
