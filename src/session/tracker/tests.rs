@@ -275,6 +275,15 @@ fn a_class_groups_sessions_and_ends_them() {
 }
 
 #[test]
+fn a_class_that_is_over_takes_nobody_in_any_more() {
+    let mut gym = Gym::new();
+    gym.says(check_in("A1", Some(class(7))));
+    gym.says(Command::ClassEnded { class: ClassId(Uuid::from_u128(7)) });
+    gym.beats("A1", 5, 140);
+    assert!(gym.told.is_empty(), "{:?}", gym.told);
+}
+
+#[test]
 fn who_was_early_is_in_the_class_and_who_goes_on_to_the_next_begins_anew() {
     let mut gym = Gym::new();
     gym.beats("A1", 60, 140);
