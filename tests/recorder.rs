@@ -433,3 +433,32 @@ async fn a_recorded_session_is_exported_as_fit_tcx_csv_and_json() {
     assert_eq!(told["sessions"][0]["id"], listed[0].summary.activity.to_string());
     assert_eq!(listed.len(), 1);
 }
+
+#[tokio::test]
+async fn a_strap_that_was_handed_back_just_before_the_box_went_off_goes_on_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = script();
+    let mut house = House::open(folder.path(), 7, &script).await;
+    let aino = house.athlete("Aino", Some("v1"));
+    house.assign(1, "Aino");
+    house.pass(120, &[(1, 150)]).await;
+    house.recorder.keep().await;
+    house.script.pass(Duration::from_secs(5));
+    desk::release(&house.roster, strap(1).as_str(), &house.moment()).unwrap();
+    house.close().await;
+
+    let mut house = House::open(folder.path(), 7, &script).await;
+    house.pass(120, &[(1, 110)]).await;
+    house.pass(200, &[]).await;
+    let whose: Vec<_> = house
+        .kept()
+        .iter()
+        .map(|kept| {
+            let session = kept.session.as_deref().unwrap();
+            (session.athlete, session.effort.max_bpm, session.ended)
+        })
+        .collect();
+    // What is sent right after it was handed back is the end of it, and no new session.
+    assert_eq!(whose, [(Some(aino), Some(150), Why::WearerChanged)]);
+    house.close().await;
+}

@@ -67,7 +67,7 @@ pub struct Parts {
     pub clock: Clock,
     /// When sessions begin and end.
     pub rules: Rules,
-    /// A reading is in the log so long after it came, at the latest: a change of hands is not counted before its readings.
+    /// A reading is in the log so long after it came, at the latest: what is younger is not decided upon.
     pub settle: Duration,
     /// Ends it.
     pub stop: CancellationToken,
@@ -184,8 +184,11 @@ impl Recorder {
             return Ok(());
         }
         let now = self.parts.clock.now();
-        self.change_hands(&now).await?;
-        let ended = self.tracker.pass(&now, &self.known.timeline);
+        // What came since may not be in the log yet.
+        let settle_us = u64::try_from(self.parts.settle.as_micros()).unwrap_or(u64::MAX);
+        let settled = At { mono_us: now.mono_us.saturating_sub(settle_us), ..now };
+        self.change_hands(&settled).await?;
+        let ended = self.tracker.pass(&settled, &self.known.timeline);
         self.act(ended).await?;
         self.show(&now);
         Ok(())
@@ -231,7 +234,8 @@ impl Recorder {
     /// Tells the tracker who wears a strap, if it does not know.
     async fn tell(&mut self, strap: &StrapId, at: &At, wearer: Option<Wearer>) -> Result<(), Halt> {
         let told = self.told.get(strap);
-        let is_known = told.map_or(wearer.is_none(), |(told, _)| *told == wearer);
+        // What the tracker remembers of before the start is not known here: it is told once more.
+        let is_known = told.is_some_and(|(told, _)| *told == wearer);
         // A reading that came late says nothing of who wears the strap by now.
         let is_late =
             told.is_some_and(|(_, as_of)| as_of.boot == at.boot && at.mono_us < as_of.mono_us);
@@ -244,14 +248,12 @@ impl Recorder {
         self.act(out).await
     }
 
-    /// Tells of straps that changed hands and have not sent anything since.
-    async fn change_hands(&mut self, now: &At) -> Result<(), Halt> {
+    /// Tells of straps that changed hands by then and have not sent anything since.
+    async fn change_hands(&mut self, by: &At) -> Result<(), Halt> {
         self.know();
-        let settle_us = u64::try_from(self.parts.settle.as_micros()).unwrap_or(u64::MAX);
-        let settled =
-            |at: &At| at.boot != now.boot || now.mono_us.saturating_sub(at.mono_us) >= settle_us;
         let people = self.known.people.clone();
         for (strap, changes) in people.changes() {
+            let settled = |at: &At| at.boot != by.boot || at.mono_us <= by.mono_us;
             let Some(last) = changes.last().filter(|last| settled(&last.at)) else { continue };
             let wearer = last.by.and_then(|by| self.known.with_profile(by.athlete()?));
             self.tell(strap, &last.at, wearer).await?;
