@@ -3,6 +3,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::athlete::Sex;
 use crate::clock::{Clock, SyncSource};
 use crate::config::{Config, File, Sink};
 use crate::exit::{Exit, Failure};
@@ -73,13 +74,24 @@ fn enter(data_dir: &Path, settings: simulate::Settings) -> Result<(), Failure> {
     let moment = Moment { at, unix_us: at.unix_us(), heard: None };
     let roster = Roster::open(data_dir).map_err(super::desk::failed)?;
     for (strap, name) in simulate::strap_ids(settings).into_iter().zip(NAMES) {
-        let edit = Edit { display_name: Some(name.to_owned()), ..Edit::default() };
+        let edit = Edit { display_name: Some(name.to_owned()), ..somebody() };
         let body = AssignBody { athlete: name.to_owned() };
         desk::add(&roster, &edit, &moment)
             .and_then(|_| desk::assign(&roster, strap.as_str(), &body, &moment))
             .map_err(super::desk::failed)?;
     }
     Ok(())
+}
+
+/// What energy, zones and points are made of, the same for all: they are not real people.
+fn somebody() -> Edit {
+    Edit {
+        birth_year: Some(1990),
+        sex: Some(Sex::Female),
+        weight_kg: Some(68.0),
+        max_hr_bpm: Some(190),
+        ..Edit::default()
+    }
 }
 
 /// The usual address, or a free port when something else has it.
