@@ -191,7 +191,8 @@ async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_some
     // Keytel's men: 150 bpm, 80 kg, 40 years are 15.18 kcal a minute.
     assert!((session.effort.calories_kcal.unwrap() - 151.8).abs() < 2.0);
     let activity = &kept.activity;
-    assert_eq!((activity.sport, activity.totals.avg_hr_bpm), (Some(10), Some(150)));
+    let sport = (activity.sport, activity.sub_sport);
+    assert_eq!((sport, activity.totals.avg_hr_bpm), ((Some(10), Some(26)), Some(150)));
     assert_eq!((activity.counts.hr_samples, activity.counts.rr_intervals), (600, 600));
     assert_eq!(activity.start.0, (EVENING_US + 1_000_000) / 1000);
     // Told to receivers in the order of the log.

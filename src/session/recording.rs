@@ -14,8 +14,9 @@ use crate::activity::{
 use crate::reading::{Entry, EntryId, Fact, HeartRate, Measurement, StrapId};
 use crate::timeline::{TimeQuality, Timeline};
 
-/// `sport` in FIT: training.
+/// `sport` and `sub_sport` in FIT: training, cardio training. Services name an activity by the two together.
 const TRAINING: u8 = 10;
+const CARDIO_TRAINING: u8 = 26;
 /// `ble_device_type` in FIT: a heart-rate strap.
 const STRAP: u8 = 1;
 /// `source_type` in FIT: Bluetooth LE.
@@ -123,7 +124,7 @@ impl<'s> Recording<'s> {
             index: 0,
             origin: Origin { created: Some(self.start), ..Origin::default() },
             sport: Some(TRAINING),
-            sub_sport: None,
+            sub_sport: Some(CARDIO_TRAINING),
             sport_name: session.class.as_ref().map(|class| class.name.clone()),
             start: self.start,
             utc_offset_min: None,
