@@ -102,6 +102,10 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
         &["src/roster/"],
         &["crate::sink", "crate::web", "crate::ble", "crate::config", "crate::cli", "sled"],
     ),
+    (
+        &["src/recorder/"],
+        &["crate::sink", "crate::web", "crate::ble", "crate::sensor", "crate::config", "sled"],
+    ),
     (&["src/buffer/"], &["crate::sink", "crate::ble", "crate::sensor", "crate::web"]),
     (&["src/sink/"], &["crate::ble", "crate::web"]),
     (&["src/sink/mqtt"], &["super::file", "crate::sink::file"]),

@@ -353,6 +353,9 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     let forgotten =
         within(roster::forget(&house.roster, "Aino", &moment, &wearing, &around)).await.unwrap();
     assert_eq!(forgotten.sessions, 1);
+    // Their recording is gone, that of the other is there.
+    let recordings = std::fs::read_dir(history.join("originals")).unwrap().count();
+    assert_eq!(recordings, 1);
     assert!(!forgotten.remains.is_empty(), "the log is told of");
     assert_eq!(says(&history, &aino.to_string()), [""; 0]);
     house.pass(260, &[]).await;

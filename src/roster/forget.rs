@@ -110,12 +110,14 @@ pub async fn forget(
     left.extend(delivered(around, &traces));
     let (history, at) = (around.history.clone(), moment.at);
     let work = move |roster: &Roster| {
+        // First what leads to them: after a crash in between they can still be asked for. What was recorded as theirs
+        // meanwhile goes after it; nothing more comes, for whoever is not known any more is recorded as somebody.
+        let before = history.erase(id);
         let replaced = roster.replace(|people| {
             let found = find::athlete(people, &id.to_string())?;
             Ok(people.forget(found.id, at))
         })?;
-        // Who is not known any more is recorded as somebody, so nothing new comes to what is erased here.
-        let erased = history.erase(id);
+        let erased = before.and_then(|before| Ok(before + history.erase(id)?));
         Ok((replaced, erased.map(|sessions| (sessions, in_history(&history)))))
     };
     let (((changes, straps), damaged_files), erased) = roster.aside(work).await?;
