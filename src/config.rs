@@ -54,6 +54,8 @@ pub struct Gateway {
     pub id: Option<String>,
     /// What people call this box.
     pub label: Option<String>,
+    /// Time zone of its days, as the IANA names it; the system's when not given.
+    pub time_zone: Option<String>,
 }
 
 /// `[bluetooth]`

@@ -9,6 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
@@ -21,7 +22,7 @@ use crate::ble::{Radio, Started, bluez};
 use crate::buffer::{self, Buffer, BufferError, Keeper};
 use crate::clock::{Clock, SyncSource};
 use crate::config::{self, Config, Connect};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, chain};
 use crate::history::{self, Bounds, History, Importer, Inbox};
 use crate::intake::Intake;
 use crate::live::Board;
@@ -92,6 +93,19 @@ pub async fn run(
     notify::stopping();
     let stopped = running.stop().await;
     result.and(stopped)
+}
+
+/// Where days begin and end: as configured, else as the system has it, else in UTC.
+pub fn time_zone(config: &Config) -> TimeZone {
+    let zone = match &config.gateway.time_zone {
+        Some(name) => TimeZone::get(name),
+        None => TimeZone::try_system(),
+    };
+    zone.unwrap_or_else(|error| {
+        let error = chain(&error);
+        warn!(error, "the time zone is not known: days are those of UTC ([gateway] time_zone)");
+        TimeZone::UTC
+    })
 }
 
 /// What confirms the wall clock.
@@ -288,6 +302,7 @@ impl House {
             board: self.board.clone(),
             clock: self.clock.clone(),
             rules: sessions(&self.config.sessions),
+            time_zone: time_zone(&self.config),
             settle: Duration::from_millis(self.config.buffer.commit_every_ms.into()) + SETTLE,
             stop: stop_sources.clone(),
         });

@@ -13,6 +13,7 @@
 //! - [`normalize`], [`format`](mod@format), [`sink`]: on the way out.
 //! - [`roster`]: who the athletes are, and who wears which strap. [`session`]: what heart rate means for the person.
 //!   [`recorder`]: sessions, from the log into the history.
+//! - [`archive`]: what the box knows of a person, for whoever tells backends.
 //! - [`live`], [`web`]: what is true now, and the pages that show it.
 
 pub mod cli;
@@ -49,6 +50,7 @@ pub mod format;
 pub mod normalize;
 pub mod sink;
 
+pub mod archive;
 pub mod recorder;
 pub mod roster;
 pub mod session;

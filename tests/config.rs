@@ -10,46 +10,47 @@ use pulsegate::config::{
 use pulsegate::format::EntryFormat;
 use pulsegate::reading::StrapId;
 
-/// Seventeen kinds of mistakes. The number in the comment is the line.
+/// Eighteen kinds of mistakes. The number in the comment is the line.
 const WRONG: &str = r#"data_dirr = "/var/lib/pulsegate"          # 1 unknown key at the top
 [gateway]
 id = "club north"                          # 3 a space in an id
+time_zone = "Middle-earth/Shire"           # 4 nowhere
 [bluetooth]
-connect = "some"                           # 5 unknown choice
-links_per_adapter = "seven"                # 6 wrong type
-min_rssi_dbm = -400                        # 7 out of range
-silence_s = -1                             # 8 negative
-[straps."9F/5322"]                         # 9 no strap id
+connect = "some"                           # 6 unknown choice
+links_per_adapter = "seven"                # 7 wrong type
+min_rssi_dbm = -400                        # 8 out of range
+silence_s = -1                             # 9 negative
+[straps."9F/5322"]                         # 10 no strap id
 [straps.9F6E5322]
-max_heart_rate_bpm = 20                    # 11 out of range
+max_heart_rate_bpm = 20                    # 12 out of range
 [web]
-listen = "7373"                            # 13 no address
+listen = "7373"                            # 14 no address
 [buffer]
-max_mb = 3.5                               # 15 a fraction
-[sinks.a.mqqt]                             # 16 unknown kind
+max_mb = 3.5                               # 16 a fraction
+[sinks.a.mqqt]                             # 17 unknown kind
 url = "mqtt://x"
-[sinks.b.mqtt]                             # 18 url is missing
+[sinks.b.mqtt]                             # 19 url is missing
 keep_alive_s = 60
 [sinks.c.mqtt]
-url = "http://broker.example"              # 21 wrong scheme
+url = "http://broker.example"              # 22 wrong scheme
 [sinks.d.mqtt]
-url = "mqtt://me:secret@broker.example"    # 23 credentials in the url
-topic_prefix = "a/+/b"                     # 24 wildcard
-password_file = "/x"                       # 25 without user name
+url = "mqtt://me:secret@broker.example"    # 24 credentials in the url
+topic_prefix = "a/+/b"                     # 25 wildcard
+password_file = "/x"                       # 26 without user name
 [sinks.e.file]
 path = "-"
-rotat_mb = 5                               # 28 unknown key
+rotat_mb = 5                               # 29 unknown key
 [delivery]
-backlog_share_percent = 0                  # 30 out of range
-backlog_per_s = 9                          # 31 out of range
-backlog_start_s = 3601                     # 32 out of range
+backlog_share_percent = 0                  # 31 out of range
+backlog_per_s = 9                          # 32 out of range
+backlog_start_s = 3601                     # 33 out of range
 [import]
-folder = ""                                # 34 empty
-max_file_mb = 0                            # 35 out of range
+folder = ""                                # 35 empty
+max_file_mb = 0                            # 36 out of range
 [sessions]
-begin_s = 0                                # 37 out of range
-silence_s = 14                             # 38 out of range
-outage_min = 721                           # 39 out of range
+begin_s = 0                                # 38 out of range
+silence_s = 14                             # 39 out of range
+outage_min = 721                           # 40 out of range
 "#;
 
 #[test]
@@ -59,29 +60,30 @@ fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
     let expected = [
         (1, "data_dirr"),
         (3, "gateway.id"),
-        (5, "bluetooth.connect"),
-        (6, "bluetooth.links_per_adapter"),
-        (7, "bluetooth.min_rssi_dbm"),
-        (8, "bluetooth.silence_s"),
-        (9, "straps.9F/5322"),
-        (11, "straps.9F6E5322.max_heart_rate_bpm"),
-        (13, "web.listen"),
-        (15, "buffer.max_mb"),
-        (16, "sinks.a.mqqt"),
-        (18, "sinks.b.mqtt.url"),
-        (21, "sinks.c.mqtt.url"),
-        (23, "sinks.d.mqtt.url"),
-        (24, "sinks.d.mqtt.topic_prefix"),
-        (25, "sinks.d.mqtt.password_file"),
-        (28, "sinks.e.file.rotat_mb"),
-        (30, "delivery.backlog_share_percent"),
-        (31, "delivery.backlog_per_s"),
-        (32, "delivery.backlog_start_s"),
-        (34, "import.folder"),
-        (35, "import.max_file_mb"),
-        (37, "sessions.begin_s"),
-        (38, "sessions.silence_s"),
-        (39, "sessions.outage_min"),
+        (4, "gateway.time_zone"),
+        (6, "bluetooth.connect"),
+        (7, "bluetooth.links_per_adapter"),
+        (8, "bluetooth.min_rssi_dbm"),
+        (9, "bluetooth.silence_s"),
+        (10, "straps.9F/5322"),
+        (12, "straps.9F6E5322.max_heart_rate_bpm"),
+        (14, "web.listen"),
+        (16, "buffer.max_mb"),
+        (17, "sinks.a.mqqt"),
+        (19, "sinks.b.mqtt.url"),
+        (22, "sinks.c.mqtt.url"),
+        (24, "sinks.d.mqtt.url"),
+        (25, "sinks.d.mqtt.topic_prefix"),
+        (26, "sinks.d.mqtt.password_file"),
+        (29, "sinks.e.file.rotat_mb"),
+        (31, "delivery.backlog_share_percent"),
+        (32, "delivery.backlog_per_s"),
+        (33, "delivery.backlog_start_s"),
+        (35, "import.folder"),
+        (36, "import.max_file_mb"),
+        (38, "sessions.begin_s"),
+        (39, "sessions.silence_s"),
+        (40, "sessions.outage_min"),
     ];
     assert_eq!(told, expected, "{problems:#?}");
     assert!(problems.iter().all(|problem| !problem.message.is_empty()));
@@ -145,7 +147,7 @@ fn every_key() -> Config {
     let text = Some("x".to_owned());
     Config {
         data_dir: path.clone(),
-        gateway: Gateway { id: text.clone(), label: text.clone() },
+        gateway: Gateway { id: text.clone(), label: text.clone(), time_zone: text.clone() },
         bluetooth: Bluetooth {
             adapters: Vec::new(),
             connect: Connect::All,

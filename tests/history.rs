@@ -94,7 +94,7 @@ const FOLDER: &str = "PULSEGATE_TEST_LIST";
 #[test]
 fn lists_one_folder_for_the_others() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let wanted = Wanted { limit: Some(20), since: None };
+    let wanted = Wanted { limit: Some(20), ..Wanted::default() };
     let begun = std::time::Instant::now();
     let listed = History::new(Path::new(&folder)).list(&wanted).unwrap();
     let took = begun.elapsed().as_millis();

@@ -9,6 +9,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use pulsegate::activity::Item;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
@@ -73,6 +74,7 @@ impl House {
             board: board.clone(),
             clock: clock.clone(),
             rules: Rules::default(),
+            time_zone: TimeZone::fixed(jiff::tz::offset(-7)),
             settle: Duration::from_secs(2),
             stop: CancellationToken::new(),
         });
@@ -195,6 +197,7 @@ async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_some
     assert_eq!((sport, activity.totals.avg_hr_bpm), ((Some(10), Some(26)), Some(150)));
     assert_eq!((activity.counts.hr_samples, activity.counts.rr_intervals), (600, 600));
     assert_eq!(activity.start.0, (EVENING_US + 1_000_000) / 1000);
+    assert_eq!(activity.utc_offset_min, Some(-420), "as its file says it");
     // Told to receivers in the order of the log.
     let told: Vec<_> = read_all(&house.buffer)
         .await

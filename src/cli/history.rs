@@ -28,7 +28,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (_, data_dir) = args.folder.load()?;
     log::start("warn");
-    let wanted = Wanted { since: args.since, limit: args.limit };
+    let wanted = Wanted { since: args.since, limit: args.limit, ..Wanted::default() };
     let listed = History::new(&data_dir).list(&wanted);
     let listed = listed.map_err(|error| Failure::new(Exit::Io, error))?;
     let text = if args.json { output::json(&listed)? } else { table(&listed) };

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
@@ -222,6 +223,12 @@ const NAME_RULE: &str = "1 to 64 letters, digits, `-`, `_` or `.`";
 fn check(config: &Config, report: &mut Report<'_>) {
     if let Some(id) = config.gateway.id.as_deref().filter(|id| !is_name(id)) {
         report.senseless(&["gateway", "id"], format!("{id:?} is no id: {NAME_RULE}"));
+    }
+    if let Some(Err(error)) = config.gateway.time_zone.as_deref().map(TimeZone::get) {
+        report.senseless(
+            &["gateway", "time_zone"],
+            format!("{error}; it looks like \"Europe/Helsinki\", and needs the package tzdata"),
+        );
     }
     let bluetooth = &config.bluetooth;
     report.range(&["bluetooth", "links_per_adapter"], bluetooth.links_per_adapter, &(1..=128));

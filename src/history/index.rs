@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::{History, HistoryError, Listed, Scratch, disk};
 use crate::activity::{ActivityId, UnixMs, in_words};
+use crate::athlete::AthleteId;
 
 /// Lines of the past that are not worth writing it anew.
 const SPARE: usize = 256;
@@ -27,14 +28,49 @@ pub struct Wanted {
     pub since: Option<UnixMs>,
     /// So many of them, the latest.
     pub limit: Option<usize>,
+    /// Those that ended after this.
+    pub ended_after: Option<UnixMs>,
+    /// Those that began before this.
+    pub began_before: Option<UnixMs>,
+    /// Those of this athlete.
+    pub whose: Option<AthleteId>,
 }
 
-/// What a line begins with, for the list.
-#[derive(Debug, Deserialize)]
+impl Wanted {
+    fn holds(&self, head: &Head) -> bool {
+        self.since.is_none_or(|since| head.start >= since)
+            && self.ended_after.is_none_or(|after| head.end() > after)
+            && self.began_before.is_none_or(|before| head.start < before)
+            && self.whose.is_none_or(|whose| head.whose == Some(whose))
+    }
+}
+
+/// What is looked at of each line.
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Head {
     activity: ActivityId,
     #[serde(with = "in_words")]
     start: UnixMs,
+    elapsed_s: Option<f64>,
+    /// It has to be there: a line of a release that did not write it says nothing, and its document is asked.
+    #[serde(deserialize_with = "Option::deserialize")]
+    whose: Option<AthleteId>,
+}
+
+impl Head {
+    fn end(&self) -> UnixMs {
+        let ms = self.elapsed_s.unwrap_or(0.0) * 1000.0;
+        // What is rounded in one place and not in the other is still looked at.
+        self.start.plus_ms((ms.ceil() as i64).saturating_add(1))
+    }
+}
+
+impl From<&Listed> for Head {
+    fn from(listed: &Listed) -> Self {
+        let Listed { whose, summary, .. } = listed;
+        let (activity, start) = (summary.activity, summary.start);
+        Self { activity, start, elapsed_s: summary.elapsed_s, whose: *whose }
+    }
 }
 
 /// Where an activity is told of.
@@ -50,7 +86,7 @@ enum Place {
 struct Index {
     file: Option<File>,
     lines: usize,
-    places: HashMap<ActivityId, (UnixMs, Place)>,
+    places: HashMap<ActivityId, (Head, Place)>,
 }
 
 impl Index {
@@ -71,7 +107,7 @@ impl Index {
             }
             if let Ok(head) = serde_json::from_slice::<Head>(&line) {
                 index.lines += 1;
-                index.places.insert(head.activity, (head.start, Place::Line { at, length }));
+                index.places.insert(head.activity, (head, Place::Line { at, length }));
             }
             at += length as u64;
         }
@@ -105,15 +141,14 @@ impl History {
             let known = index.places.get(&id).copied();
             let known = match known {
                 Some(known) => Some(known),
-                None => self.document(id)?.map(|listed| (listed.summary.start, Place::Document)),
+                None => self.document(id)?.map(|listed| (Head::from(&listed), Place::Document)),
             };
-            found.extend(known.map(|(start, place)| (start, id, place)));
+            found.extend(known.filter(|(head, _)| wanted.holds(head)));
         }
-        found.retain(|(start, ..)| wanted.since.is_none_or(|since| *start >= since));
-        found.sort_by_key(|(start, id, _)| std::cmp::Reverse((*start, *id)));
+        found.sort_by_key(|(head, _)| std::cmp::Reverse((head.start, head.activity)));
         found.truncate(wanted.limit.unwrap_or(usize::MAX));
         let mut listed = Vec::with_capacity(found.len());
-        for (_, id, place) in found {
+        for (Head { activity: id, .. }, place) in found {
             let line = match place {
                 Place::Line { at, length } => index.line(&path, at, length)?,
                 Place::Document => Vec::new(),

@@ -52,6 +52,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{Activity, ActivityId, FileFormat, Item, Summary, UnixMs, in_words};
+use crate::athlete::AthleteId;
 use crate::buffer::BufferError;
 use crate::fit::{FileReport, Limits};
 use crate::reading::EntryId;
@@ -123,6 +124,11 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Of which athlete it is, if that is known.
+    pub fn whose(&self) -> Option<AthleteId> {
+        self.session.as_ref()?.athlete
+    }
+
     fn summary(&self) -> Summary {
         let session = self.session.clone().map(|session| match self.consent {
             true => session,
@@ -160,7 +166,9 @@ pub struct Listed {
     pub came_in: UnixMs,
     /// Name of the file it came in.
     pub file: String,
-    /// What it is.
+    /// Of which athlete it is, agreed or not: this list stays on the box.
+    pub whose: Option<AthleteId>,
+    /// What it is, as receivers are told.
     #[serde(flatten)]
     pub summary: Summary,
 }
@@ -168,7 +176,8 @@ pub struct Listed {
 impl From<&Kept> for Listed {
     fn from(kept: &Kept) -> Self {
         let Kept { seq, came_in, file, .. } = kept;
-        Self { seq: *seq, came_in: *came_in, file: file.clone(), summary: kept.summary() }
+        let (file, whose, summary) = (file.clone(), kept.whose(), kept.summary());
+        Self { seq: *seq, came_in: *came_in, file, whose, summary }
     }
 }
 

@@ -22,6 +22,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -32,6 +33,7 @@ use crate::buffer::{Buffer, BufferError, Reader};
 use crate::clock::Clock;
 use crate::exit::chain;
 use crate::fit::encode::{Creator, EncodeError, Encoder};
+use crate::format::terra::utc_offset_min;
 use crate::history::{Importer, Recording};
 use crate::live::{Board, LiveSession};
 use crate::reading::{At, Entry, EntryId, Fact, Measurement, StrapId};
@@ -67,6 +69,8 @@ pub struct Parts {
     pub clock: Clock,
     /// When sessions begin and end.
     pub rules: Rules,
+    /// Where the box is: what local time a recording tells.
+    pub time_zone: TimeZone,
     /// A reading is in the log so long after it came, at the latest: what is younger is not decided upon.
     pub settle: Duration,
     /// Ends it.
@@ -309,7 +313,8 @@ impl Recorder {
         if readings == 0 {
             return Ok(None);
         }
-        let activity = outline.activity();
+        let mut activity = outline.activity();
+        activity.utc_offset_min = utc_offset_min(activity.start, &self.parts.time_zone);
         let creator = Creator::of(&self.parts.gateway, Some(&ended.session.strap));
         let mut bytes = Cursor::new(Vec::new());
         let mut encoder = Encoder::new(&mut bytes, &activity, &creator)?;

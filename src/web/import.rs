@@ -142,7 +142,7 @@ async fn activities(State(site): State<Site>, Query(which): Query<Which>) -> Ans
     let since =
         since.map_err(|error| problem(StatusCode::BAD_REQUEST, format!("since: {error}")))?;
     let since = since.map(|since| UnixMs(since.as_millisecond()));
-    let wanted = Wanted { since, limit: which.limit };
+    let wanted = Wanted { since, limit: which.limit, ..Wanted::default() };
     Ok(Json(ask(&site, move |history| history.list(&wanted)).await?))
 }
 

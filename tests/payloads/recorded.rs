@@ -6,7 +6,7 @@ use pulsegate::activity::{Item, UnixMs};
 use pulsegate::fit::{self, FileReport, Limits};
 use pulsegate::format::fhir::Bundle;
 use pulsegate::format::terra::{Activity, Body, Day, Event, User};
-use pulsegate::workout::{TimedBeat, TimedRate, Workout};
+use pulsegate::workout::{Measured, Workout};
 
 use crate::corpus::everything;
 use crate::people::aino;
@@ -22,26 +22,13 @@ fn read(bytes: &[u8]) -> (FileReport, Vec<(usize, Item)>) {
     (report.unwrap(), items)
 }
 
-/// Heart rates and beats of one activity; a beat follows the one before it, and begins anew with each record.
-fn measured(items: &[(usize, Item)], of: usize) -> (Vec<TimedRate>, Vec<TimedBeat>) {
-    let (mut rates, mut beats) = (Vec::new(), Vec::new());
-    let (mut record, mut at) = (None, UnixMs::default());
+/// Heart rates and beats of one activity.
+fn measured(items: &[(usize, Item)], of: usize, start: UnixMs) -> Measured {
+    let mut measured = Measured::default();
     for (_, item) in items.iter().filter(|(activity, _)| *activity == of) {
-        match item {
-            Item::Sample(sample) => {
-                let bpm = sample.heart_rate_bpm.filter(|bpm| *bpm != 0).map(u16::from);
-                rates.extend(sample.at.zip(bpm).map(|(at, bpm)| TimedRate { at, bpm }));
-            }
-            Item::Beat(beat) => {
-                if beat.after != record {
-                    (record, at) = (beat.after, beat.after.unwrap_or(at));
-                }
-                at = at.plus_ms(i64::from(beat.rr.0));
-                beats.push(TimedBeat { at, rr: beat.rr });
-            }
-        }
+        measured.item(item);
     }
-    (rates, beats)
+    measured.ended(start)
 }
 
 pub fn all() -> Vec<Payload> {
@@ -49,7 +36,7 @@ pub fn all() -> Vec<Payload> {
     for (number, file) in everything().iter().enumerate() {
         let (report, items) = read(&std::fs::read(&file.path).unwrap());
         for (index, activity) in report.activities.into_iter().enumerate() {
-            let (rates, beats) = measured(&items, index);
+            let Measured { rates, beats, .. } = measured(&items, index, activity.start);
             let workout = Workout { activity, athlete: Some(aino()), effort: None };
             let rates = rates.iter().copied().take(SAMPLES);
             let beats = beats.iter().copied().take(SAMPLES);

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, ToSpan};
 use serde::{Serialize, Serializer};
 
 use crate::activity::{Activity, Pause, UnixMs};
@@ -37,11 +38,15 @@ impl Serialize for Stamp {
     }
 }
 
-/// A local day: the period of `body` and `daily`. Terra's is always 24 hours long.
+/// A local day: the period of `body` and `daily`, from midnight to midnight. Terra's is always 24 hours long; where clocks
+/// are put forward or back on it, it is 23 or 25, for every moment is of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Day {
     start: UnixMs,
+    end: UnixMs,
     utc_offset_min: Option<i16>,
+    /// From when on the local time is another, and how far that is ahead.
+    then: Option<(UnixMs, i16)>,
 }
 
 impl Day {
@@ -49,7 +54,32 @@ impl Day {
     pub fn of(at: UnixMs, utc_offset_min: Option<i16>) -> Self {
         let ahead_ms = i64::from(utc_offset_min.unwrap_or(0)) * 60_000;
         let since_midnight = at.0.saturating_add(ahead_ms).rem_euclid(DAY_MS);
-        Self { start: at.plus_ms(-since_midnight), utc_offset_min }
+        let start = at.plus_ms(-since_midnight);
+        Self { start, end: start.plus_ms(DAY_MS), utc_offset_min, then: None }
+    }
+
+    /// This date in a time zone; `None` for the last days that a calendar has.
+    pub fn on(date: Date, zone: &TimeZone) -> Option<Self> {
+        let start = zone.to_zoned(date.to_datetime(jiff::civil::Time::midnight())).ok()?;
+        let next = date.checked_add(1.day()).ok()?;
+        let end = zone.to_zoned(next.to_datetime(jiff::civil::Time::midnight())).ok()?;
+        let (start, end) = (start.timestamp(), end.timestamp());
+        let change = zone.following(start).next().filter(|change| change.timestamp() <= end);
+        Some(Self {
+            start: UnixMs(start.as_millisecond()),
+            end: UnixMs(end.as_millisecond()),
+            utc_offset_min: Some(minutes(zone.to_offset(start))),
+            then: change.map(|change| {
+                (UnixMs(change.timestamp().as_millisecond()), minutes(change.offset()))
+            }),
+        })
+    }
+
+    /// The date of a moment in a time zone; of a clock gone mad, the first or the last that there is.
+    pub fn date(at: UnixMs, zone: &TimeZone) -> Date {
+        let first_or_last = if at.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let time = Timestamp::from_millisecond(at.0).unwrap_or(first_or_last);
+        zone.to_datetime(time).date()
     }
 
     /// Midnight.
@@ -59,12 +89,13 @@ impl Day {
 
     /// The next midnight, which is not of this day.
     pub fn end(self) -> UnixMs {
-        self.start.plus_ms(DAY_MS)
+        self.end
     }
 
     /// A moment, told as on this day.
     pub(super) fn stamp(self, at: UnixMs) -> Stamp {
-        Stamp { at, utc_offset_min: self.utc_offset_min }
+        let then = self.then.filter(|(from, _)| at >= *from);
+        Stamp { at, utc_offset_min: then.map(|(_, ahead)| ahead).or(self.utc_offset_min) }
     }
 
     /// 1 for local times, 0 for times in UTC (`TimestampLocalization`).
@@ -73,29 +104,53 @@ impl Day {
     }
 }
 
+/// Minutes that a local time is ahead of UTC.
+fn minutes(ahead: Offset) -> i16 {
+    // Of 26 hours at most.
+    (ahead.seconds() / 60) as i16
+}
+
+/// Minutes that the local time is ahead of UTC at a moment.
+pub fn utc_offset_min(at: UnixMs, zone: &TimeZone) -> Option<i16> {
+    let time = Timestamp::from_millisecond(at.0).ok()?;
+    Some(minutes(zone.to_offset(time)))
+}
+
 /// The clock of a session: its local time, and its timer, which stands still in pauses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timer<'a> {
-    utc_offset_min: Option<i16>,
+    clock: Local,
     /// When it was started and when it stood still.
     ran: Option<(UnixMs, &'a [Pause])>,
+}
+
+/// What local times are told by.
+#[derive(Debug, Clone, Copy)]
+enum Local {
+    /// All of them so many minutes ahead of UTC; in UTC if nobody knows.
+    Ahead(Option<i16>),
+    /// That of a day.
+    Of(Day),
 }
 
 impl<'a> Timer<'a> {
     pub(super) fn of(activity: &'a Activity) -> Self {
         Self {
-            utc_offset_min: activity.utc_offset_min,
+            clock: Local::Ahead(activity.utc_offset_min),
             ran: Some((activity.start, &activity.pauses)),
         }
     }
 
     /// The clock of a day, on which no timer runs.
     pub(super) fn on(day: Day) -> Self {
-        Self { utc_offset_min: day.utc_offset_min, ran: None }
+        Self { clock: Local::Of(day), ran: None }
     }
 
     pub(super) fn stamp(self, at: UnixMs) -> Stamp {
-        Stamp { at, utc_offset_min: self.utc_offset_min }
+        match self.clock {
+            Local::Ahead(utc_offset_min) => Stamp { at, utc_offset_min },
+            Local::Of(day) => day.stamp(at),
+        }
     }
 
     /// Seconds that the timer had run.
@@ -144,10 +199,42 @@ mod tests {
     }
 
     #[test]
+    fn a_day_on_which_clocks_change_is_an_hour_shorter_or_longer_and_told_by_both() {
+        let zone = TimeZone::posix("EET-2EEST,M3.5.0/3,M10.5.0/4").unwrap();
+        let day = |year, month, day| Day::on(jiff::civil::date(year, month, day), &zone).unwrap();
+        let told = |day: Day| {
+            let hours = (day.end().0 - day.start().0) / 3_600_000;
+            let noon = day.stamp(day.start().plus_ms(12 * 3_600_000));
+            (hours, [day.stamp(day.start()), noon, day.stamp(day.end())].map(|s| s.to_string()))
+        };
+        let spring = [
+            "2026-03-29T00:00:00.000000+02:00",
+            "2026-03-29T13:00:00.000000+03:00",
+            "2026-03-30T00:00:00.000000+03:00",
+        ];
+        assert_eq!(told(day(2026, 3, 29)), (23, spring.map(str::to_owned)));
+        let autumn = [
+            "2026-10-25T00:00:00.000000+03:00",
+            "2026-10-25T11:00:00.000000+02:00",
+            "2026-10-26T00:00:00.000000+02:00",
+        ];
+        assert_eq!(told(day(2026, 10, 25)), (25, autumn.map(str::to_owned)));
+        assert_eq!(told(day(2026, 3, 28)).0, 24);
+        assert_eq!(day(2026, 3, 28).end(), day(2026, 3, 29).start(), "no moment between");
+        let at = UnixMs::from_seconds(1_774_735_200);
+        assert_eq!(Day::date(at, &zone), jiff::civil::date(2026, 3, 29), "22:00Z is midnight");
+        assert_eq!(utc_offset_min(at, &zone), Some(120));
+        for mad in [i64::MIN, i64::MAX] {
+            let date = Day::date(UnixMs(mad), &zone);
+            assert!(Day::on(date, &zone).is_none_or(|day| day.start() < day.end()));
+        }
+    }
+
+    #[test]
     fn the_timer_stands_still_in_pauses() {
         let at = |seconds: i64| AT.plus_ms(seconds * 1000);
         let pauses = [Pause { from: at(10), to: at(30) }, Pause { from: at(50), to: at(55) }];
-        let timer = Timer { utc_offset_min: None, ran: Some((AT, &pauses)) };
+        let timer = Timer { clock: Local::Ahead(None), ran: Some((AT, &pauses)) };
         let told: Vec<f64> = [-5, 0, 10, 20, 30, 40, 60]
             .map(|s| timer.seconds(at(s)).unwrap())
             .into_iter()
