@@ -266,6 +266,10 @@ impl Snapshot {
             EventKind::Started { .. }
             | EventKind::Gap { .. }
             | EventKind::Activity(_)
+            | EventKind::ClassBegan { .. }
+            | EventKind::ClassEnded { .. }
+            | EventKind::CheckedIn { .. }
+            | EventKind::CheckedOut { .. }
             | EventKind::Unknown => {}
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Summary;
+use crate::session::ClassId;
 
 /// Which strap: the Polar device id printed on it (8 hex digits, upper case) where there is one, else the
 /// Bluetooth address as 12 hex digits. Letters, digits, `-` and `_` only, so that it fits into a topic or a path.
@@ -286,6 +287,33 @@ pub enum EventKind {
     },
     /// A recorded activity was taken in. One that comes in again, better than before, is told again under its id.
     Activity(Box<Summary>),
+    /// A class begins: several people do something together.
+    ClassBegan {
+        /// Which.
+        class: ClassId,
+        /// What it is called.
+        name: String,
+        /// How long it is to last, in seconds. It is over then, or with its `class_ended` before.
+        planned_s: u32,
+    },
+    /// A class is over.
+    ClassEnded {
+        /// Which.
+        class: ClassId,
+    },
+    /// Whoever wears the strap begins now.
+    CheckedIn {
+        /// Which strap.
+        strap: StrapId,
+        /// What they take part in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<ClassId>,
+    },
+    /// Whoever wears the strap is done.
+    CheckedOut {
+        /// Which strap.
+        strap: StrapId,
+    },
     /// What a later release has written, and this one does not know.
     #[serde(other)]
     Unknown,

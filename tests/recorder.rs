@@ -1,176 +1,25 @@
 //! Sessions, from the log into the history: begun, resumed, handed over, recorded once whatever happens in between.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "support/house.rs"]
+mod house;
 #[path = "support/buffer.rs"]
 mod support;
 
-use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use house::{EVENING_US, House, script, strap};
 use pulsegate::activity::Item;
-use pulsegate::athlete::AthleteId;
-use pulsegate::buffer::{Buffer, Keeper, Options};
-use pulsegate::clock::{Clock, Script, SyncSource};
 use pulsegate::fit::{self, Class, Limits};
-use pulsegate::history::{self, Bounds, History, Importer, Kept, Wanted};
-use pulsegate::intake::Intake;
-use pulsegate::live::Board;
-use pulsegate::reading::{
-    BootId, Contact, Event, EventKind, Fact, HeartRate, Measurement, Reading, RrInterval, Source,
-    StrapId,
-};
-use pulsegate::recorder::{self, Recorder};
-use pulsegate::roster::desk::{self, Moment};
-use pulsegate::roster::{self, Around, AssignBody, Edit, Roster, Wearing};
+use pulsegate::history::{History, Kept, Wanted};
+use pulsegate::reading::{Event, EventKind, Fact};
+use pulsegate::roster::desk;
+use pulsegate::roster::{self, Around, Wearing};
 use pulsegate::session::Why;
-use pulsegate::session::tracker::Rules;
 use pulsegate::track;
-use support::{close, crash_image, options, read_all, within};
-use tokio_util::sync::CancellationToken;
-
-/// 2026-11-21T18:00:00Z.
-const EVENING_US: i64 = 1_795_284_000_000_000;
-
-fn strap(number: u32) -> StrapId {
-    StrapId::new(&format!("{:08X}", 0x9F6E_0000 + number)).unwrap()
-}
-
-/// A box whose time a test moves.
-struct House {
-    script: Script,
-    clock: Clock,
-    buffer: Buffer,
-    keeper: Keeper,
-    roster: Roster,
-    recorder: Recorder,
-    history: History,
-    board: Board,
-    second: u64,
-}
-
-impl House {
-    async fn open(folder: &Path, boot: u128, script: &Script) -> Self {
-        let clock = Clock::scripted(BootId(boot), script, SyncSource::Vouched);
-        let options = Options { sinks: vec!["club".into()], ..options(folder, 1 << 30) };
-        let (buffer, keeper) = Buffer::open(&options, &clock).unwrap();
-        let board = Board::default();
-        let importer = Importer::new(history::Parts {
-            history: History::new(folder),
-            intake: Intake::new(buffer.clone(), board.clone()),
-            buffer: buffer.clone(),
-            clock: clock.clone(),
-            bounds: Bounds::default(),
-            stop: CancellationToken::new(),
-        });
-        let roster = Roster::open(folder).unwrap();
-        let recorder = Recorder::new(recorder::Parts {
-            gateway: "box-1".to_owned(),
-            buffer: buffer.clone(),
-            importer,
-            roster: roster.clone(),
-            board: board.clone(),
-            clock: clock.clone(),
-            rules: Rules::default(),
-            time_zone: TimeZone::fixed(jiff::tz::offset(-7)),
-            settle: Duration::from_secs(2),
-            stop: CancellationToken::new(),
-        });
-        let history = History::new(folder);
-        let script = script.clone();
-        let house =
-            Self { script, clock, buffer, keeper, roster, recorder, history, board, second: 0 };
-        let version = "1".to_owned();
-        house
-            .take(Fact::Event(Event {
-                at: house.clock.now(),
-                kind: EventKind::Started { version },
-            }))
-            .await;
-        house
-    }
-
-    async fn take(&self, fact: Fact) {
-        within(self.buffer.append(fact)).await.unwrap();
-    }
-
-    /// So many seconds pass; these straps tell a heart rate every second.
-    async fn pass(&mut self, seconds: u64, straps: &[(u32, u16)]) {
-        for _ in 0..seconds {
-            self.script.pass(Duration::from_secs(1));
-            self.second += 1;
-            for (number, bpm) in straps {
-                let measurement = Measurement::HeartRate(HeartRate {
-                    bpm: *bpm,
-                    contact: Contact::Worn,
-                    energy_kj: None,
-                    rr: vec![RrInterval((61_440 / u32::from(*bpm)) as u16)],
-                    source: Source::Link,
-                });
-                let at = self.clock.now();
-                self.take(Fact::Reading(Reading { strap: strap(*number), at, measurement })).await;
-            }
-        }
-        self.settle().await;
-    }
-
-    /// Everything is durable, and the recorder has seen it.
-    async fn settle(&mut self) {
-        let (strap, measurement) = (strap(99), Measurement::Battery(50));
-        let at = self.clock.now();
-        let last = self.buffer.append(Fact::Reading(Reading { strap, at, measurement }));
-        let last = within(last).await.unwrap();
-        self.buffer.flush();
-        within(self.buffer.durable(last)).await.unwrap();
-        within(self.recorder.step()).await.unwrap();
-    }
-
-    fn moment(&self) -> Moment {
-        let at = self.clock.now();
-        Moment { at, unix_us: at.unix_us(), heard: Some(BTreeSet::new()) }
-    }
-
-    fn athlete(&self, name: &str, consent: Option<&str>) -> AthleteId {
-        let edit = Edit {
-            display_name: Some(name.to_owned()),
-            birth_year: Some(1986),
-            sex: Some(pulsegate::athlete::Sex::Male),
-            weight_kg: Some(80.0),
-            max_hr_bpm: Some(190),
-            consent: consent.map(str::to_owned),
-            ..Edit::default()
-        };
-        desk::add(&self.roster, &edit, &self.moment()).unwrap().athlete.id
-    }
-
-    fn assign(&self, number: u32, name: &str) {
-        let body = AssignBody { athlete: name.to_owned() };
-        desk::assign(&self.roster, strap(number).as_str(), &body, &self.moment()).unwrap();
-    }
-
-    /// By their start.
-    fn listed(&self) -> Vec<history::Listed> {
-        let mut listed = self.history.list(&Wanted::default()).unwrap();
-        listed.reverse();
-        listed
-    }
-
-    fn kept(&self) -> Vec<Kept> {
-        let listed = self.listed();
-        listed.iter().map(|l| self.history.get(l.summary.activity).unwrap().unwrap()).collect()
-    }
-
-    async fn close(self) {
-        drop(self.recorder);
-        close(&self.buffer, self.keeper).await;
-    }
-}
-
-fn script() -> Script {
-    Script::new(60_000_000, EVENING_US)
-}
+use support::{crash_image, read_all, within};
 
 #[tokio::test]
 async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_somebodys() {

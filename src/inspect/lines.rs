@@ -200,12 +200,15 @@ fn strap_of(fact: &Fact) -> Option<&StrapId> {
     match fact {
         Fact::Reading(reading) => Some(&reading.strap),
         Fact::Event(event) => match &event.kind {
-            EventKind::StrapConnected { strap, .. } | EventKind::StrapLost { strap, .. } => {
-                Some(strap)
-            }
+            EventKind::StrapConnected { strap, .. }
+            | EventKind::StrapLost { strap, .. }
+            | EventKind::CheckedIn { strap, .. }
+            | EventKind::CheckedOut { strap } => Some(strap),
             EventKind::Started { .. }
             | EventKind::Gap { .. }
             | EventKind::Activity(_)
+            | EventKind::ClassBegan { .. }
+            | EventKind::ClassEnded { .. }
             | EventKind::Unknown => None,
         },
     }

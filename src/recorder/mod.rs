@@ -17,7 +17,7 @@
 
 mod checkpoint;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +35,12 @@ use crate::exit::chain;
 use crate::fit::encode::{Creator, EncodeError, Encoder};
 use crate::format::terra::utc_offset_min;
 use crate::history::{Importer, Recording};
+use crate::intake::Intake;
 use crate::live::{Board, LiveSession};
-use crate::reading::{At, Entry, EntryId, Fact, Measurement, StrapId};
+use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, Measurement, StrapId};
 use crate::roster::{People, Roster, Wearing};
 use crate::session::tracker::{Rules, Tracker};
-use crate::session::{Command, Ended, Output, Wearer, recording};
+use crate::session::{ClassId, Command, Ended, Output, Wearer, recording};
 use crate::timeline::Timeline;
 use crate::workout::StrapSession;
 
@@ -82,6 +83,9 @@ pub struct Recorder {
     parts: Parts,
     tracker: Tracker,
     reader: Reader,
+    intake: Intake,
+    /// Classes whose end was noted since the start.
+    noted: BTreeSet<ClassId>,
     /// What the tracker was told of who wears a strap, and as of when.
     told: BTreeMap<StrapId, (Option<Wearer>, At)>,
     known: Known,
@@ -143,7 +147,9 @@ impl Recorder {
         let timeline = parts.buffer.timeline().borrow().clone();
         let known = Known::new(parts.roster.people(), timeline);
         let (reader, told) = (parts.buffer.reader(), BTreeMap::new());
-        Self { parts, tracker, reader, told, known, kept: Instant::now(), kept_next: None }
+        let intake = Intake::new(parts.buffer.clone(), parts.board.clone());
+        let (kept, noted) = (Instant::now(), BTreeSet::new());
+        Self { parts, tracker, reader, intake, noted, told, known, kept, kept_next: None }
     }
 
     /// Follows the log until it is told to stop.
@@ -194,6 +200,7 @@ impl Recorder {
         self.change_hands(&settled).await?;
         let ended = self.tracker.pass(&settled, &self.known.timeline);
         self.act(ended).await?;
+        self.end_classes(&settled).await?;
         self.show(&now);
         Ok(())
     }
@@ -227,7 +234,7 @@ impl Recorder {
     }
 
     async fn entry(&mut self, entry: &Entry) -> Result<(), Halt> {
-        if let Some((strap, at)) = heart_rate(entry) {
+        if let Some((strap, at)) = strap_in_use(entry) {
             let wearer = self.known.wearer(strap, at);
             self.tell(strap, at, wearer).await?;
         }
@@ -261,6 +268,17 @@ impl Recorder {
             let Some(last) = changes.last().filter(|last| settled(&last.at)) else { continue };
             let wearer = last.by.and_then(|by| self.known.with_profile(by.athlete()?));
             self.tell(strap, &last.at, wearer).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes the end of classes whose time has run out, for everybody who reads the log. That they are over is known without
+    /// it; noted twice, by a crash in between, it says nothing new.
+    async fn end_classes(&mut self, by: &At) -> Result<(), Halt> {
+        let run_out = self.tracker.classes().run_out(by, &self.known.timeline);
+        for class in run_out.into_iter().filter(|class| self.noted.insert(*class)) {
+            let event = Event { at: self.parts.clock.now(), kind: EventKind::ClassEnded { class } };
+            self.intake.take(Fact::Event(event)).await?;
         }
         Ok(())
     }
@@ -401,13 +419,14 @@ impl From<EncodeError> for Unmade {
     }
 }
 
-/// Whose heart rate it is, and when it came.
-fn heart_rate(entry: &Entry) -> Option<(&StrapId, &At)> {
+/// Whose heart rate it is, or who checks in, and when that was.
+fn strap_in_use(entry: &Entry) -> Option<(&StrapId, &At)> {
     match &entry.fact {
         Fact::Reading(reading) => match reading.measurement {
             Measurement::HeartRate(_) => Some((&reading.strap, &reading.at)),
             Measurement::Battery(_) => None,
         },
+        Fact::Event(Event { at, kind: EventKind::CheckedIn { strap, .. } }) => Some((strap, at)),
         Fact::Event(_) => None,
     }
 }

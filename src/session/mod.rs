@@ -3,6 +3,7 @@
 //! - [`zones`], [`energy`], [`load`], [`max_hr`], [`hrv`], [`recovery`]: a formula each, with its source.
 //! - [`heard`]: what a reading says of the heart.
 //! - [`body`]: what is known of a person; [`effort`]: readings as they sum up; [`summary`]: the sum, as data.
+//! - [`classes`]: which run, and when they are over.
 //! - [`tracker`]: when sessions begin and end; [`told`]: what is said to it and what it says.
 //! - [`recording`]: a session's readings, as they go into a file.
 //!
@@ -10,6 +11,7 @@
 
 mod axis;
 pub mod body;
+pub mod classes;
 pub mod effort;
 pub mod energy;
 pub mod heard;
@@ -24,6 +26,7 @@ pub mod tracker;
 pub mod zones;
 
 pub use body::Body;
+pub use classes::{Begun, Classes};
 pub use effort::Effort;
 pub use summary::{Hrv, Recovery, SessionSummary, ZoneTimes};
 pub use told::{Class, ClassId, Command, Ended, Output, Session, SessionId, Wearer, Why};

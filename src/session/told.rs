@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::classes::Begun;
 use super::summary::SessionSummary;
 use crate::activity::UnixMs;
 use crate::athlete::{AthleteId, Profile};
@@ -46,11 +47,11 @@ pub struct Class {
     pub id: ClassId,
     /// What it is called.
     pub name: String,
-    /// When it begins, as planned.
+    /// When it began.
     #[serde(with = "crate::activity::in_words")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub from: UnixMs,
-    /// When it ends, as planned. Its sessions end when [`Command::ClassEnded`] says so.
+    /// When it ends, as planned. Its sessions end then, or when [`Command::ClassEnded`] says so before.
     #[serde(with = "crate::activity::in_words")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub to: UnixMs,
@@ -86,6 +87,11 @@ pub enum Command {
     CheckOut {
         /// Which strap.
         strap: StrapId,
+    },
+    /// A class begins.
+    ClassBegan {
+        /// The class.
+        class: Box<Begun>,
     },
     /// A class is over, and so is what its members did.
     ClassEnded {

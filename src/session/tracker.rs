@@ -4,10 +4,14 @@
 //!   before.
 //! - It ends with its last heart rate, when there was none for three minutes; at a check-out; with its class; when somebody
 //!   else gets the strap; or when the box was away for too long. A shorter gap is a pause.
+//! - While one class runs, whoever begins a session takes part in it, and whoever had begun not long before it; so does,
+//!   with a new session, who goes on from a class that is over. While several run, a check-in says which.
 //! - The silence of a box that was away is not the silence of a strap: a session goes on after a crash or a power cut.
-//! - Who checked out, whose class ended or whose strap was taken back has ended: a new session begins with a check-in, or
-//!   when the strap was silent in between. Until then, and for two minutes at most, it is watched how the heart recovers, and
+//! - Who checked out, whose class ended or whose strap was taken back has ended: a new session begins with a check-in, with
+//!   the next class, or when the strap was silent in between. Until then, and for two minutes at most, it is watched how the heart recovers, and
 //!   then the end is told.
+//!
+//! Classes and check-ins are entries of the log themselves; who wears what is told as a command.
 //!
 //! The same log, commands and timeline give the same sessions under the same ids, in one run or from a kept [`State`] on. It
 //! does not matter how often [`Tracker::pass`] is called. Entries must be durable: what is not may be lost, and a session that
@@ -21,9 +25,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::axis::between_us;
+use super::classes::{Begun, Classes};
 use super::summary::SessionSummary;
-use super::told::{Command, Output, Session, Wearer};
-use crate::reading::{At, Entry, EntryId, EventKind, Fact, Measurement, StrapId};
+use super::told::{ClassId, Command, Output, Session, Wearer};
+use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, Measurement, StrapId};
 use crate::timeline::Timeline;
 use strap::{Terms, Tracked};
 
@@ -44,6 +49,8 @@ pub struct Rules {
     pub outage: Duration,
     /// A strap without a session that was silent for so long is forgotten, and so is a check-in without a heart rate.
     pub forget: Duration,
+    /// Whoever began so long before a class, or later, is early for it; whoever began before that trains alone.
+    pub early: Duration,
 }
 
 impl Default for Rules {
@@ -54,6 +61,7 @@ impl Default for Rules {
             // Longer than a blown fuse, shorter than the way to the next class.
             outage: Duration::from_secs(30 * 60),
             forget: Duration::from_secs(3600),
+            early: Duration::from_secs(15 * 60),
         }
     }
 }
@@ -68,6 +76,8 @@ pub struct State {
     heard: Option<At>,
     wearers: BTreeMap<StrapId, Wearer>,
     straps: BTreeMap<StrapId, Tracked>,
+    #[serde(default)]
+    classes: Classes,
     overlooked: u64,
 }
 
@@ -98,6 +108,7 @@ impl Tracker {
             heard: None,
             wearers: BTreeMap::new(),
             straps: BTreeMap::new(),
+            classes: Classes::default(),
             overlooked: 0,
         };
         Self { gateway: gateway.to_owned(), rules, state }
@@ -151,19 +162,49 @@ impl Tracker {
                     strap.reading(entry.id, &at, heart_rate, wearer, &terms, &mut out);
                 }
             }
-            Fact::Event(event) if matches!(event.kind, EventKind::Started { .. }) => {
-                self.back(&at, timeline, &mut out);
-            }
-            Fact::Event(_) => {}
+            // What a start finds missing is noted before the word that the box runs again, and is no sign of life.
+            Fact::Event(Event { kind: EventKind::Gap { .. }, .. }) => return out,
+            Fact::Event(event) => self.event(&at, &event.kind, timeline, &mut out),
         }
         self.state.heard = Some(at);
         out
     }
 
+    fn event(&mut self, at: &At, kind: &EventKind, timeline: &Timeline, out: &mut Vec<Output>) {
+        let command = match kind {
+            EventKind::Started { .. } => return self.back(at, timeline, out),
+            EventKind::ClassBegan { class, name, planned_s } => {
+                let class = Begun::new(*class, name.clone(), *at, *planned_s);
+                Command::ClassBegan { class: Box::new(class) }
+            }
+            EventKind::ClassEnded { class } => Command::ClassEnded { class: *class },
+            EventKind::CheckedIn { strap, class } => {
+                let running = |id: &ClassId| {
+                    self.state.classes.running(at, timeline).find(|class| class.id == *id)
+                };
+                let class = class.as_ref().and_then(running).map(|class| class.told(timeline));
+                Command::CheckIn { strap: strap.clone(), class }
+            }
+            EventKind::CheckedOut { strap } => Command::CheckOut { strap: strap.clone() },
+            EventKind::StrapConnected { .. }
+            | EventKind::StrapLost { .. }
+            | EventKind::Gap { .. }
+            | EventKind::Activity(_)
+            | EventKind::Unknown => return,
+        };
+        out.extend(self.command(at, command, timeline));
+    }
+
     /// The box runs again: what it did not hear meanwhile is nobody's silence.
     fn back(&mut self, at: &At, timeline: &Timeline, out: &mut Vec<Output>) {
         let Some(heard) = self.state.heard else { return };
-        let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+        self.state.classes.back(&heard, at);
+        let terms = Terms {
+            gateway: &self.gateway,
+            rules: &self.rules,
+            classes: &self.state.classes,
+            timeline,
+        };
         let away_us = between_us(&heard, at, timeline);
         for strap in self.state.straps.values_mut() {
             strap.pass(&heard, &terms, out);
@@ -180,7 +221,12 @@ impl Tracker {
                     Some(wearer) => self.state.wearers.insert(strap.clone(), wearer),
                     None => self.state.wearers.remove(&strap),
                 };
-                let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+                let terms = Terms {
+                    gateway: &self.gateway,
+                    rules: &self.rules,
+                    classes: &self.state.classes,
+                    timeline,
+                };
                 if let Some(tracked) = self.state.straps.get_mut(&strap) {
                     if before.map(|before| before.athlete) == wearer.map(|wearer| wearer.athlete) {
                         tracked.correct(wearer);
@@ -195,13 +241,40 @@ impl Tracker {
                 }
             }
             Command::CheckOut { strap } => {
-                let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+                let terms = Terms {
+                    gateway: &self.gateway,
+                    rules: &self.rules,
+                    classes: &self.state.classes,
+                    timeline,
+                };
                 if let Some(tracked) = self.state.straps.get_mut(&strap) {
                     tracked.check_out(at, &terms, &mut out);
                 }
             }
+            Command::ClassBegan { class } => {
+                let id = class.id;
+                self.state.classes.begin(*class);
+                let terms = Terms {
+                    gateway: &self.gateway,
+                    rules: &self.rules,
+                    classes: &self.state.classes,
+                    timeline,
+                };
+                if let Some(class) = terms.classes.only(at, timeline).filter(|only| only.id == id) {
+                    let class = class.told(timeline);
+                    for tracked in self.state.straps.values_mut() {
+                        tracked.class_began(at, &class, &terms, &mut out);
+                    }
+                }
+            }
             Command::ClassEnded { class } => {
-                let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+                self.state.classes.end(class, at);
+                let terms = Terms {
+                    gateway: &self.gateway,
+                    rules: &self.rules,
+                    classes: &self.state.classes,
+                    timeline,
+                };
                 for tracked in self.state.straps.values_mut() {
                     tracked.class_ended(at, class, &terms, &mut out);
                 }
@@ -219,12 +292,23 @@ impl Tracker {
         if self.state.heard.is_none_or(|heard| heard.boot != now.boot) {
             return out;
         }
-        let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+        let terms = Terms {
+            gateway: &self.gateway,
+            rules: &self.rules,
+            classes: &self.state.classes,
+            timeline,
+        };
         self.state.straps.retain(|_, strap| {
             strap.pass(now, &terms, &mut out);
             !strap.is_forgotten(now, &terms)
         });
+        self.state.classes.forget(self.rules.forget.as_micros(), now, timeline);
         out
+    }
+
+    /// The classes that run, and those that ended not long ago.
+    pub fn classes(&self) -> &Classes {
+        &self.state.classes
     }
 
     /// The sessions that go on, and what they sum up to now.
@@ -233,7 +317,12 @@ impl Tracker {
         now: &'a At,
         timeline: &'a Timeline,
     ) -> impl Iterator<Item = (Session, SessionSummary)> + 'a {
-        let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+        let terms = Terms {
+            gateway: &self.gateway,
+            rules: &self.rules,
+            classes: &self.state.classes,
+            timeline,
+        };
         self.state.straps.values().filter_map(move |strap| strap.session(now, &terms))
     }
 
@@ -251,7 +340,12 @@ impl Tracker {
             }
             straps.insert(strap.clone(), Tracked::new(strap.clone(), at));
         }
-        let terms = Terms { gateway: &self.gateway, rules: &self.rules, timeline };
+        let terms = Terms {
+            gateway: &self.gateway,
+            rules: &self.rules,
+            classes: &self.state.classes,
+            timeline,
+        };
         straps.get_mut(strap).map(|strap| (strap, terms))
     }
 }

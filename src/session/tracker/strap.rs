@@ -6,6 +6,7 @@ use super::Rules;
 use crate::reading::{At, EntryId, HeartRate, StrapId};
 use crate::session::axis::{Axis, between_us, year};
 use crate::session::body::Body;
+use crate::session::classes::Classes;
 use crate::session::effort::Effort;
 use crate::session::heard::{Ear, Heard};
 use crate::session::recovery::Watch;
@@ -17,7 +18,15 @@ use crate::timeline::Timeline;
 pub(super) struct Terms<'a> {
     pub(super) gateway: &'a str,
     pub(super) rules: &'a Rules,
+    pub(super) classes: &'a Classes,
     pub(super) timeline: &'a Timeline,
+}
+
+impl Terms<'_> {
+    /// The class that runs then, when it is the only one.
+    fn only(&self, at: &At) -> Option<Class> {
+        self.classes.only(at, self.timeline).map(|class| class.told(self.timeline))
+    }
 }
 
 /// A strap that is followed.
@@ -64,6 +73,9 @@ struct Over {
     axis: Axis,
     ear: Ear,
     quiet_us: u64,
+    /// Whether it was with a class.
+    #[serde(default)]
+    with_class: bool,
     /// What is still to be told.
     closing: Option<Closing>,
 }
@@ -107,6 +119,7 @@ impl Tracked {
 
     /// Ends what is to end by now.
     pub(super) fn pass(&mut self, now: &At, terms: &Terms<'_>, out: &mut Vec<Output>) {
+        self.end_with_class(now, terms, out);
         let silence_us = terms.rules.silence.as_micros();
         match &mut self.phase {
             Phase::Quiet => {}
@@ -133,6 +146,24 @@ impl Tracked {
                     self.phase = Phase::Quiet;
                 }
             }
+        }
+    }
+
+    /// Ends what belongs to a class that is over by now.
+    fn end_with_class(&mut self, now: &At, terms: &Terms<'_>, out: &mut Vec<Output>) {
+        let over = |class: &Option<Class>| {
+            let begun = terms.classes.get(class.as_ref()?.id)?;
+            begun.over_since(now, terms.timeline)
+        };
+        if self.asked.as_ref().is_some_and(|asked| over(&asked.class).is_some()) {
+            self.asked = None;
+        }
+        let Phase::Open(open) = &self.phase else { return };
+        let Some(end) = over(&open.class) else { return };
+        let silent_us = open.axis.clone().us(&end, terms.timeline).saturating_sub(open.quiet_us);
+        // Else it had ended before.
+        if u128::from(silent_us) < terms.rules.silence.as_micros() {
+            self.close(&end, Why::ClassEnded, terms, out);
         }
     }
 
@@ -170,7 +201,7 @@ impl Tracked {
                 };
                 self.phase = Phase::Open(Box::new(open));
                 if let Some(Asked { class }) = self.asked.take() {
-                    self.begin(class, terms, out);
+                    self.begin(at, class, terms, out);
                 }
             }
             Phase::Open(open) => {
@@ -183,7 +214,7 @@ impl Tracked {
                         open.last = id;
                         open.quiet_us = now_us;
                         if u128::from(now_us) >= terms.rules.begin_after.as_micros() {
-                            self.begin(None, terms, out);
+                            self.begin(at, None, terms, out);
                         }
                     }
                 }
@@ -205,13 +236,13 @@ impl Tracked {
     }
 
     /// What is open is a session now, if it was none.
-    fn begin(&mut self, class: Option<Class>, terms: &Terms<'_>, out: &mut Vec<Output>) {
+    fn begin(&mut self, at: &At, class: Option<Class>, terms: &Terms<'_>, out: &mut Vec<Output>) {
         let Phase::Open(open) = &mut self.phase else { return };
         if open.id.is_some() {
             return;
         }
         open.id = Some(SessionId::new(terms.gateway, &self.strap, open.first));
-        open.class = class;
+        open.class = class.or_else(|| terms.only(at));
         if let Phase::Open(open) = &self.phase {
             out.extend(self.told(open, terms).map(|session| Output::Started(Box::new(session))));
         }
@@ -280,10 +311,11 @@ impl Tracked {
     ) {
         self.pass(at, terms, out);
         self.heard = *at;
+        let class = class.or_else(|| terms.only(at));
         if let Phase::Open(open) = &mut self.phase {
-            let Some(next) = class else { return self.begin(None, terms, out) };
+            let Some(next) = class else { return self.begin(at, None, terms, out) };
             if open.id.is_none() {
-                return self.begin(Some(next), terms, out);
+                return self.begin(at, Some(next), terms, out);
             }
             match &open.class {
                 Some(class) if class.id != next.id => {}
@@ -308,6 +340,32 @@ impl Tracked {
         self.pass(at, terms, out);
         self.asked = None;
         self.close(at, Why::CheckOut, terms, out);
+    }
+
+    /// The only class that runs has begun.
+    pub(super) fn class_began(
+        &mut self,
+        at: &At,
+        class: &Class,
+        terms: &Terms<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        self.pass(at, terms, out);
+        match &mut self.phase {
+            Phase::Quiet => {}
+            Phase::Open(open) => {
+                let began_us = open.axis.clone().us(at, terms.timeline);
+                let is_early = u128::from(began_us) <= terms.rules.early.as_micros();
+                if is_early && open.id.is_some() && open.class.is_none() {
+                    open.class = Some(class.clone());
+                }
+            }
+            // From one class to the next.
+            Phase::Over(over) if over.with_class => {
+                self.check_in(at, Some(class.clone()), terms, out);
+            }
+            Phase::Over(_) => {}
+        }
     }
 
     pub(super) fn class_ended(
@@ -353,7 +411,8 @@ impl Tracked {
                 None
             }
         };
-        self.phase = Phase::Over(Box::new(Over { axis, ear, quiet_us, closing }));
+        let with_class = why == Why::ClassEnded;
+        self.phase = Phase::Over(Box::new(Over { axis, ear, quiet_us, with_class, closing }));
     }
 
     /// Tells the end that was waited with.
@@ -383,7 +442,10 @@ impl Tracked {
             id: open.id?,
             strap: self.strap.clone(),
             athlete: open.wearer.map(|wearer| wearer.athlete),
-            class: open.class.clone(),
+            class: open.class.as_ref().map(|class| {
+                let known = terms.classes.get(class.id);
+                known.map_or_else(|| class.clone(), |known| known.told(terms.timeline))
+            }),
             first: open.first,
             began: *open.axis.began(),
             start: terms.timeline.place(open.axis.began()),

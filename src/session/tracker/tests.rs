@@ -1,12 +1,14 @@
 //! Sessions as they happen on a gym floor, told second by second.
 
+mod classes;
+
 #[cfg(test)]
 use super::*;
 use uuid::Uuid;
 
 use crate::activity::UnixMs;
 use crate::athlete::{AthleteId, MaxHr, MaxHrOrigin, Profile};
-use crate::reading::{BootId, ClockTrust, Contact, Event, HeartRate, Reading, Source};
+use crate::reading::{BootId, ClockTrust, Contact, HeartRate, Reading, Source};
 use crate::session::told::{Class, ClassId, Ended, SessionId, Why};
 
 const SECOND: u64 = 1_000_000;
