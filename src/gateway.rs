@@ -28,7 +28,7 @@ use crate::intake::Intake;
 use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
 use crate::recorder::{self, Recorder};
-use crate::roster::Roster;
+use crate::roster::{self, Roster, Teller};
 use crate::{fit, notify, secret, session, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
@@ -308,6 +308,17 @@ impl House {
         });
         running.spawn(async move {
             recorder.run().await;
+            Ok(())
+        });
+        let teller = Teller::new(roster::Parts {
+            roster: roster.clone(),
+            intake: self.intake.clone(),
+            buffer: self.buffer.clone(),
+            clock: self.clock.clone(),
+            stop: stop_sources.clone(),
+        });
+        running.spawn(async move {
+            teller.run().await;
             Ok(())
         });
         let site = web::Site::new(web::Parts {

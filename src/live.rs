@@ -270,6 +270,9 @@ impl Snapshot {
             | EventKind::ClassEnded { .. }
             | EventKind::CheckedIn { .. }
             | EventKind::CheckedOut { .. }
+            | EventKind::AthleteAgreed { .. }
+            | EventKind::AthleteChanged { .. }
+            | EventKind::AthleteWithdrew { .. }
             | EventKind::Unknown => {}
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Summary;
+use crate::athlete::AthleteId;
 use crate::session::ClassId;
 
 /// Which strap: the Polar device id printed on it (8 hex digits, upper case) where there is one, else the
@@ -313,6 +314,21 @@ pub enum EventKind {
     CheckedOut {
         /// Which strap.
         strap: StrapId,
+    },
+    /// An athlete agrees to the sending of their data.
+    AthleteAgreed {
+        /// Who.
+        athlete: AthleteId,
+    },
+    /// Something has changed about an athlete who agrees: the name, say.
+    AthleteChanged {
+        /// Who.
+        athlete: AthleteId,
+    },
+    /// An athlete does not agree any more, or was forgotten.
+    AthleteWithdrew {
+        /// Who.
+        athlete: AthleteId,
     },
     /// What a later release has written, and this one does not know.
     #[serde(other)]

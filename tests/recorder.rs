@@ -1,10 +1,11 @@
 //! Sessions, from the log into the history: begun, resumed, handed over, recorded once whatever happens in between.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[path = "support/house.rs"]
-mod house;
 #[path = "support/buffer.rs"]
 mod support;
+
+#[path = "support/house.rs"]
+mod house;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -16,10 +17,9 @@ use pulsegate::fit::{self, Class, Limits};
 use pulsegate::history::{History, Kept, Wanted};
 use pulsegate::reading::{Event, EventKind, Fact};
 use pulsegate::roster::desk;
-use pulsegate::roster::{self, Around, Wearing};
 use pulsegate::session::Why;
 use pulsegate::track;
-use support::{crash_image, read_all, within};
+use support::{crash_image, read_all};
 
 #[tokio::test]
 async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_somebodys() {
@@ -193,17 +193,7 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     house.recorder.keep().await;
     let history = folder.path().join("history");
     assert!(!says(&history, &aino.to_string()).is_empty());
-    let wearing = Wearing::new(&house.roster.people(), house.buffer.timeline().borrow().clone());
-    let around = Around {
-        buffer: Some(&house.buffer),
-        history: &house.history,
-        max_days: None,
-        labels: Vec::new(),
-        sinks: Vec::new(),
-    };
-    let moment = house.moment();
-    let forgotten =
-        within(roster::forget(&house.roster, "Aino", &moment, &wearing, &around)).await.unwrap();
+    let forgotten = house.forget("Aino").await;
     assert_eq!(forgotten.sessions, 1);
     // Their recording is gone, that of the other is there.
     let recordings = std::fs::read_dir(history.join("originals")).unwrap().count();

@@ -209,6 +209,9 @@ fn strap_of(fact: &Fact) -> Option<&StrapId> {
             | EventKind::Activity(_)
             | EventKind::ClassBegan { .. }
             | EventKind::ClassEnded { .. }
+            | EventKind::AthleteAgreed { .. }
+            | EventKind::AthleteChanged { .. }
+            | EventKind::AthleteWithdrew { .. }
             | EventKind::Unknown => None,
         },
     }

@@ -134,7 +134,8 @@ pub async fn forget(
             0
         }
     };
-    left.extend(told_in_log(around, sessions));
+    let agreed = traces.athlete.consent.is_some();
+    left.extend((sessions > 0 || agreed).then(|| told_in_log(around)));
     let accounts = traces.accounts.len();
     Ok(Forgotten { athlete: id, straps, changes, accounts, sessions, damaged_files, remains: left })
 }
@@ -173,18 +174,16 @@ async fn in_log(around: &Around<'_>, wearing: &Wearing, traces: &Traces) -> Opti
     }
 }
 
-/// Events of sessions stay in the log like readings do. They tell the number of a person whom nobody knows any more.
-fn told_in_log(around: &Around<'_>, sessions: usize) -> Option<Remains> {
+/// Events stay in the log like readings do. They tell the number of a person whom nobody knows any more.
+fn told_in_log(around: &Around<'_>) -> Remains {
     let until = match around.max_days {
         Some(days) => format!("for {days} days at most ([buffer] max_days)"),
         None => "until the log is full and they are the oldest".to_owned(),
     };
-    (sessions > 0).then(|| {
-        remains(
-            "what the log says of their sessions, under a number that leads to nobody any more",
-            until,
-        )
-    })
+    remains(
+        "what the log says of their sessions and their consent, under a number that leads to nobody any more",
+        until,
+    )
 }
 
 /// Counts entries in the log and among dead letters.

@@ -22,6 +22,7 @@
 //! - `people.new`: the same without what is old, on its way into the place of `people`: written, synced, renamed, and the
 //!   folder synced. That is done when half of the lines say nothing any more, after damage, and when somebody is forgotten.
 //! - `damaged-N`: what was set aside, the three newest. They go with whoever is forgotten next.
+//! - `told`: of whom receivers were told that they agree; [`Teller`] tells what has changed since.
 //! - `lock`: one process at a time.
 //!
 //! It is bounded: 131072 changes, 20 MB of file and 10 MB of memory, in the largest gym the last year; then the oldest go.
@@ -38,6 +39,7 @@ mod file;
 mod find;
 mod forget;
 mod people;
+mod told;
 mod worn;
 
 pub use document::{
@@ -50,6 +52,7 @@ pub use forget::{Around, Forgotten, Remains, Traces, forget, traces};
 pub use people::{
     ATHLETES_MAX, CHANGES_MAX, Change, Of, People, Record, STRAPS_MAX, Strap, Wearer,
 };
+pub use told::{Parts, TellError, Teller};
 pub use worn::{Wearing, Worn};
 
 use std::io;
@@ -136,6 +139,16 @@ impl Roster {
     /// Everybody and everything known now.
     pub fn people(&self) -> Arc<People> {
         self.0.people.borrow().clone()
+    }
+
+    /// The same; `None` while the file cannot be opened. Waits for the disk.
+    fn known(&self) -> Option<People> {
+        self.store().as_ref().map(|store| store.people().clone())
+    }
+
+    /// Where its files are.
+    fn folder(&self) -> &Path {
+        &self.0.folder
     }
 
     /// The same, to wait on.

@@ -190,6 +190,9 @@ impl Tracker {
             | EventKind::StrapLost { .. }
             | EventKind::Gap { .. }
             | EventKind::Activity(_)
+            | EventKind::AthleteAgreed { .. }
+            | EventKind::AthleteChanged { .. }
+            | EventKind::AthleteWithdrew { .. }
             | EventKind::Unknown => return,
         };
         out.extend(self.command(at, command, timeline));

@@ -1,4 +1,4 @@
-//! A box whose time a test moves: the log, the roster, and the recorder behind them, into the history.
+//! A box without a radio, whose time a test moves: the log, people, sessions and what is made of them.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![allow(dead_code, unreachable_pub, reason = "no test needs everything")]
 
@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
@@ -19,7 +18,7 @@ use pulsegate::reading::{
 };
 use pulsegate::recorder::{self, Recorder};
 use pulsegate::roster::desk::{self, Moment};
-use pulsegate::roster::{AssignBody, Edit, Roster};
+use pulsegate::roster::{self, Around, AssignBody, Edit, Forgotten, Roster, Teller, Wearing};
 use pulsegate::session::tracker::Rules;
 use tokio_util::sync::CancellationToken;
 
@@ -32,11 +31,6 @@ pub fn strap(number: u32) -> StrapId {
     StrapId::new(&format!("{:08X}", 0x9F6E_0000 + number)).unwrap()
 }
 
-/// Where the box is.
-pub fn zone() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(-7))
-}
-
 /// A box whose time a test moves.
 pub struct House {
     pub script: Script,
@@ -44,10 +38,11 @@ pub struct House {
     pub buffer: Buffer,
     pub keeper: Keeper,
     pub roster: Roster,
+    pub teller: Teller,
     pub recorder: Recorder,
     pub history: History,
     pub board: Board,
-    second: u64,
+    pub second: u64,
 }
 
 impl House {
@@ -56,31 +51,48 @@ impl House {
         let options = Options { sinks: vec!["club".into()], ..options(folder, 1 << 30) };
         let (buffer, keeper) = Buffer::open(&options, &clock).unwrap();
         let board = Board::default();
+        let intake = Intake::new(buffer.clone(), board.clone());
         let importer = Importer::new(history::Parts {
             history: History::new(folder),
-            intake: Intake::new(buffer.clone(), board.clone()),
+            intake: intake.clone(),
             buffer: buffer.clone(),
             clock: clock.clone(),
             bounds: Bounds::default(),
             stop: CancellationToken::new(),
         });
-        let roster = Roster::open(folder).unwrap();
+        let roster = Roster::start(folder);
+        let teller = Teller::new(roster::Parts {
+            roster: roster.clone(),
+            intake,
+            buffer: buffer.clone(),
+            clock: clock.clone(),
+            stop: CancellationToken::new(),
+        });
         let recorder = Recorder::new(recorder::Parts {
             gateway: "box-1".to_owned(),
             buffer: buffer.clone(),
-            importer,
+            importer: importer.clone(),
             roster: roster.clone(),
             board: board.clone(),
             clock: clock.clone(),
             rules: Rules::default(),
-            time_zone: zone(),
             settle: Duration::from_secs(2),
             stop: CancellationToken::new(),
         });
         let history = History::new(folder);
         let script = script.clone();
-        let house =
-            Self { script, clock, buffer, keeper, roster, recorder, history, board, second: 0 };
+        let house = Self {
+            script,
+            clock,
+            buffer,
+            keeper,
+            roster,
+            teller,
+            recorder,
+            history,
+            board,
+            second: 0,
+        };
         house.happens(EventKind::Started { version: "1".to_owned() }).await;
         house
     }
@@ -148,6 +160,21 @@ impl House {
         desk::assign(&self.roster, strap(number).as_str(), &body, &self.moment()).unwrap();
     }
 
+    /// As the desk of a running daemon does it.
+    pub async fn forget(&self, name: &str) -> Forgotten {
+        let timeline = self.buffer.timeline().borrow().clone();
+        let wearing = Wearing::new(&self.roster.people(), timeline);
+        let around = Around {
+            buffer: Some(&self.buffer),
+            history: &self.history,
+            max_days: None,
+            labels: Vec::new(),
+            sinks: Vec::new(),
+        };
+        let moment = self.moment();
+        within(roster::forget(&self.roster, name, &moment, &wearing, &around)).await.unwrap()
+    }
+
     /// By their start.
     pub fn listed(&self) -> Vec<history::Listed> {
         let mut listed = self.history.list(&Wanted::default()).unwrap();
@@ -161,7 +188,7 @@ impl House {
     }
 
     pub async fn close(self) {
-        drop(self.recorder);
+        drop((self.recorder, self.teller));
         close(&self.buffer, self.keeper).await;
     }
 }
