@@ -108,6 +108,16 @@ impl Archive {
         Ok(found)
     }
 
+    /// When the latest workout of an athlete ended. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn latest(&self, athlete: AthleteId) -> Result<Option<UnixMs>, ArchiveError> {
+        let wanted = Wanted { limit: Some(1), whose: Some(athlete), ..Wanted::default() };
+        let Some(listed) = self.history.list(&wanted)?.pop() else { return Ok(None) };
+        Ok(self.workout(listed.summary.activity)?.map(|workout| workout.end()))
+    }
+
     /// One workout; `None` if there is none of that id. Waits for the disk.
     ///
     /// # Errors

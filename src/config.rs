@@ -241,6 +241,18 @@ pub struct Web {
     pub host_names: Vec<String>,
     /// Maximum heart rate for the zones of straps that have none of their own.
     pub max_heart_rate_bpm: u16,
+    /// Who may ask for what is known of people; nobody when not given.
+    pub terra: Option<TerraApi>,
+}
+
+/// `[web.terra]`: historical requests under `/v2/`, in the shape of Terra's API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerraApi {
+    /// What a backend says of itself in the header `dev-id`.
+    pub dev_id: String,
+    /// File that holds what it shows in the header `x-api-key`.
+    pub api_key_file: PathBuf,
 }
 
 impl Default for Web {
@@ -249,6 +261,7 @@ impl Default for Web {
             listen: "127.0.0.1:7373".to_owned(),
             host_names: Vec::new(),
             max_heart_rate_bpm: 190,
+            terra: None,
         }
     }
 }
@@ -261,6 +274,16 @@ pub enum Sink {
     Mqtt(Mqtt),
     /// A file of one JSON object a line.
     File(File),
+}
+
+impl Sink {
+    /// Whether it is sent Terra's payloads, and so what a backend has asked for.
+    pub fn writes_terra(&self) -> bool {
+        match self {
+            // Both take entry after entry, in formats that have no place for a person's day.
+            Self::Mqtt(_) | Self::File(_) => false,
+        }
+    }
 }
 
 /// `[sinks.NAME.mqtt]`

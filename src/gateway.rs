@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::archive::Archive;
 use crate::ble::supervisor::{NoAdapter, Rules, Supervisor, SupervisorError, Wanted};
 use crate::ble::{Radio, Started, bluez};
 use crate::buffer::{self, Buffer, BufferError, Keeper};
@@ -29,6 +30,7 @@ use crate::live::Board;
 use crate::reading::{EntryId, Event, EventKind, Fact};
 use crate::recorder::{self, Recorder};
 use crate::roster::{self, Roster, Teller};
+use crate::secret::Secret;
 use crate::{fit, notify, secret, session, simulate, sink, timekeeper, web};
 
 /// For hanging up and closing pages, and then for the sinks. The unit's TimeoutStopSec leaves the buffer more.
@@ -47,6 +49,9 @@ const LISTEN_EVERY: Duration = Duration::from_secs(10);
 /// Random bytes in a made gateway id: enough that no two boxes of a fleet share one.
 const GATEWAY_ID_BYTES: usize = 8;
 const WALL_KEY_BYTES: usize = 16;
+
+/// Characters of a key that a backend shows.
+const API_KEY_MIN: usize = 16;
 
 /// The file of the made id, in the data folder.
 const GATEWAY_ID: &str = "gateway-id";
@@ -321,6 +326,21 @@ impl House {
             teller.run().await;
             Ok(())
         });
+        let terra = match &self.config.web.terra {
+            None => None,
+            Some(settings) => {
+                let key = api_key(settings, &self.data_dir)?;
+                let (bounds, zone) = (bounds(&self.config.import), time_zone(&self.config));
+                let history = importer.history().clone();
+                Some(web::Terra {
+                    dev_id: settings.dev_id.clone(),
+                    api_key: key,
+                    archive: Archive::new(history, roster.clone(), zone, bounds),
+                    intake: self.intake.clone(),
+                    webhooks: webhooks(&self.config),
+                })
+            }
+        };
         let site = web::Site::new(web::Parts {
             gateway: self.gateway,
             config: self.config.clone(),
@@ -341,7 +361,7 @@ impl House {
             let (pages, stop) = (site.clone(), stop_sources.clone());
             running.spawn(async move {
                 let Some(listener) = listener.open(&stop).await else { return Ok(()) };
-                serve(web::serve_wall(pages, listener), stop).await
+                serve(web::serve_wall(pages, terra, listener), stop).await
             });
         }
         let (clock, buffer, stop) = (self.clock.clone(), self.buffer.clone(), stop_sources.clone());
@@ -403,6 +423,28 @@ impl House {
             Failure::new(Exit::CannotCreate, format!("{}: {error}", path.display()))
         })?;
         Ok(Some((web::Wall { address, key }, listener)))
+    }
+}
+
+/// What a backend shows that asks as of Terra.
+fn api_key(settings: &config::TerraApi, data_dir: &Path) -> Result<Secret, Failure> {
+    let path = data_dir.join(&settings.api_key_file);
+    let wrong = |why: String| {
+        let text = format!("web.terra.api_key_file: {}: {why}", path.display());
+        Failure::new(Exit::Config, text)
+    };
+    let key = secret::read(&path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    if key.expose().len() < API_KEY_MIN {
+        return Err(wrong(format!("a key of fewer than {API_KEY_MIN} characters can be guessed")));
+    }
+    Ok(key)
+}
+
+/// Whether what a backend asks for can be sent to it.
+fn webhooks(config: &Config) -> web::Webhooks {
+    match config.sinks.values().any(config::Sink::writes_terra) {
+        true => web::Webhooks::Delivered,
+        false => web::Webhooks::NowhereToGo,
     }
 }
 

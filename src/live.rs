@@ -273,6 +273,7 @@ impl Snapshot {
             | EventKind::AthleteAgreed { .. }
             | EventKind::AthleteChanged { .. }
             | EventKind::AthleteWithdrew { .. }
+            | EventKind::Requested { .. }
             | EventKind::Unknown => {}
         }
     }

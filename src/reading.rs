@@ -7,8 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::activity::Summary;
+use crate::activity::{Summary, UnixMs, in_words};
 use crate::athlete::AthleteId;
 use crate::session::ClassId;
 
@@ -330,9 +331,43 @@ pub enum EventKind {
         /// Who.
         athlete: AthleteId,
     },
+    /// A backend has asked for what is known of an athlete, to be sent to the destinations.
+    Requested {
+        /// Ties what is sent to the request.
+        reference: Uuid,
+        /// What is to be sent.
+        data: RequestedData,
+        /// Of whom.
+        athlete: AthleteId,
+        /// From then on.
+        #[serde(with = "in_words")]
+        #[cfg_attr(test, schemars(with = "String"))]
+        from: UnixMs,
+        /// Until then, and not at it.
+        #[serde(with = "in_words")]
+        #[cfg_attr(test, schemars(with = "String"))]
+        to: UnixMs,
+        /// With every heart rate and beat.
+        with_samples: bool,
+    },
     /// What a later release has written, and this one does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// What a backend asks for, by Terra's names.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestedData {
+    /// Workouts.
+    Activity,
+    /// What the heart did on each day.
+    Body,
+    /// What each day sums up to.
+    Daily,
+    /// Who somebody is.
+    Athlete,
 }
 
 /// Why a range of the log holds nothing.

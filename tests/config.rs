@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pulsegate::config::{
     self, Bluetooth, Buffer, Clock, Config, Connect, Delivery, File, Gateway, Import, Mqtt,
-    MqttVersion, Sessions, Sink, Strap, SyncedBy, Web,
+    MqttVersion, Sessions, Sink, Strap, SyncedBy, TerraApi, Web,
 };
 use pulsegate::format::EntryFormat;
 use pulsegate::reading::StrapId;
@@ -51,6 +51,9 @@ max_file_mb = 0                            # 36 out of range
 begin_s = 0                                # 38 out of range
 silence_s = 14                             # 39 out of range
 outage_min = 721                           # 40 out of range
+[web.terra]
+dev_id = "club backend"                    # 42 a space in an id
+api_key_file = "/x"
 "#;
 
 #[test]
@@ -84,6 +87,7 @@ fn every_mistake_is_told_with_key_path_and_line_in_one_run() {
         (38, "sessions.begin_s"),
         (39, "sessions.silence_s"),
         (40, "sessions.outage_min"),
+        (42, "web.terra.dev_id"),
     ];
     assert_eq!(told, expected, "{problems:#?}");
     assert!(problems.iter().all(|problem| !problem.message.is_empty()));
@@ -175,7 +179,12 @@ fn every_key() -> Config {
             max_segments: 64,
             read_limit_s: 60,
         },
-        web: Web { listen: String::new(), host_names: Vec::new(), max_heart_rate_bpm: 190 },
+        web: Web {
+            listen: String::new(),
+            host_names: Vec::new(),
+            max_heart_rate_bpm: 190,
+            terra: Some(TerraApi { dev_id: "x".to_owned(), api_key_file: "/x".into() }),
+        },
         sinks: [
             (
                 "club".to_owned(),

@@ -277,6 +277,16 @@ fn check(config: &Config, report: &mut Report<'_>) {
             format!("{listen:?} is no address with a port, such as \"127.0.0.1:7373\" or \"0.0.0.0:7373\""),
         );
     }
+    if let Some(terra) = &config.web.terra {
+        if !is_name(&terra.dev_id) {
+            let text = format!("{:?} is no id: {NAME_RULE}", terra.dev_id);
+            report.senseless(&["web", "terra", "dev_id"], text);
+        }
+        if listen.is_empty() {
+            let text = "needs [web] listen: nobody can ask where nothing listens";
+            report.senseless(&["web", "terra"], text);
+        }
+    }
     for (name, sink) in &config.sinks {
         if !is_name(name) {
             report.senseless(

@@ -212,6 +212,7 @@ fn strap_of(fact: &Fact) -> Option<&StrapId> {
             | EventKind::AthleteAgreed { .. }
             | EventKind::AthleteChanged { .. }
             | EventKind::AthleteWithdrew { .. }
+            | EventKind::Requested { .. }
             | EventKind::Unknown => None,
         },
     }

@@ -193,6 +193,7 @@ impl Tracker {
             | EventKind::AthleteAgreed { .. }
             | EventKind::AthleteChanged { .. }
             | EventKind::AthleteWithdrew { .. }
+            | EventKind::Requested { .. }
             | EventKind::Unknown => return,
         };
         out.extend(self.command(at, command, timeline));

@@ -64,13 +64,17 @@ pub(super) async fn require_known_host(
     request: Request,
     next: Next,
 ) -> Response {
-    let host =
-        request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if is_known(name_of(host), &site.0.config.web.host_names) {
+    if is_host_known(&site, request.headers()) {
         return next.run(request).await;
     }
     let text = "unknown host name; add it to host_names under [web]\n";
     (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+}
+
+/// Whether this machine is asked for by an address or by a known name.
+pub(super) fn is_host_known(site: &Site, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    is_known(name_of(host), &site.0.config.web.host_names)
 }
 
 /// The host without its port.

@@ -1,7 +1,7 @@
 //! The pages and the local API. They read the live board and the buffer's state; they can stop nothing.
 //!
-//! Two doors: a TCP address for the wall page, open to whoever has the wall key; and a Unix socket in the data folder
-//! for the command line, open to whoever may read that folder.
+//! Two doors: a TCP address for the wall page, open to whoever has the wall key, and under `/v2` for backends, open to
+//! whoever has theirs; and a Unix socket in the data folder for the command line, open to whoever may read that folder.
 
 mod api;
 mod assets;
@@ -9,6 +9,7 @@ mod auth;
 mod buffer;
 mod import;
 mod roster;
+mod terra;
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use crate::secret::Secret;
 pub use api::Status;
 pub use buffer::{Refused, RequeueBody, RewindBody};
 pub(crate) use roster::around;
+pub use terra::{Terra, Webhooks};
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "pulsegate.sock";
@@ -131,16 +133,17 @@ pub async fn listen(address: &str) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves the wall page until stopped.
+/// Serves the wall page until stopped, and whoever asks as of Terra where that is wanted.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_wall(site: Site, listener: TcpListener) -> io::Result<()> {
+pub async fn serve_wall(site: Site, terra: Option<Terra>, listener: TcpListener) -> io::Result<()> {
     let stop = site.0.stop.clone();
-    axum::serve(listener, wall(site)).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, wall(site, terra)).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-fn wall(site: Site) -> Router {
+fn wall(site: Site, terra: Option<Terra>) -> Router {
+    let backends = terra::routes(&site, terra);
     let mut router = Router::new().route("/api/v1/live", get(api::live));
     for asset in assets::ALL {
         router = router.route(asset.path, get(move || async move { asset.response() }));
@@ -149,6 +152,8 @@ fn wall(site: Site) -> Router {
         .layer(middleware::from_fn_with_state(site.clone(), auth::require_key))
         .route("/api/v1/health", get(api::health))
         .layer(middleware::from_fn_with_state(site.clone(), auth::require_known_host))
+        .with_state(site)
+        .merge(backends)
         .layer(middleware::map_response(async |mut response: axum::response::Response| {
             let headers = response.headers_mut();
             headers.insert(
@@ -161,7 +166,6 @@ fn wall(site: Site) -> Router {
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             response
         }))
-        .with_state(site)
 }
 
 /// Where the socket of a daemon with this data folder is.

@@ -99,7 +99,7 @@ impl Gym {
             &Uuid::nil(),
             format!("{}/{athlete:?}/{seconds}", start.0).as_bytes(),
         ));
-        let bpm = |second: u64| 120 + (second / 60) as u8;
+        let bpm = |second: u64| 120 + (second / 60 % 60) as u8;
         let elapsed_s = Some(seconds as f64);
         let activity = Activity {
             id,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
@@ -29,6 +30,11 @@ pub const EVENING_US: i64 = 1_795_284_000_000_000;
 
 pub fn strap(number: u32) -> StrapId {
     StrapId::new(&format!("{:08X}", 0x9F6E_0000 + number)).unwrap()
+}
+
+/// Where the box is.
+pub fn zone() -> TimeZone {
+    TimeZone::fixed(jiff::tz::offset(-7))
 }
 
 /// A box whose time a test moves.
@@ -76,6 +82,7 @@ impl House {
             board: board.clone(),
             clock: clock.clone(),
             rules: Rules::default(),
+            time_zone: zone(),
             settle: Duration::from_secs(2),
             stop: CancellationToken::new(),
         });

@@ -22,9 +22,7 @@ pub use day::{Body, Daily};
 pub(super) use heart::{HrSample, HrSamples, RrSample, RrSamples};
 pub use person::{AthleteEvent, PROVIDER, User, UserEvent};
 pub use sport::activity_type;
-#[cfg(test)]
-pub(super) use time::Stamp;
-pub use time::{Day, utc_offset_min};
+pub use time::{Day, Stamp, utc_offset_min};
 
 /// Version of Terra's payloads.
 pub const VERSION: &str = "2022-03-16";

@@ -33,8 +33,8 @@ impl<'a> User<'a> {
             provider: PROVIDER,
             reference_id: athlete.reference_id.as_deref(),
             active: true,
-            created_at: utc(athlete.created),
-            last_webhook_update: last_update.map(utc),
+            created_at: Stamp::utc(athlete.created),
+            last_webhook_update: last_update.map(Stamp::utc),
         }
     }
 
@@ -43,10 +43,6 @@ impl<'a> User<'a> {
     pub fn inactive(self) -> Self {
         Self { active: false, ..self }
     }
-}
-
-fn utc(at: UnixMs) -> Stamp {
-    Stamp { at, utc_offset_min: None }
 }
 
 /// Terra's `Athlete`. The name is the one shown to the room; the legal one stays on the box.
@@ -79,7 +75,7 @@ pub struct AthleteEvent<'a> {
 impl<'a> AthleteEvent<'a> {
     /// An athlete; `this_year` for the age, of which only the year of birth is known: that of the last day of the year.
     pub fn new(athlete: &'a Athlete, last_update: Option<UnixMs>, this_year: u16) -> Self {
-        let created = utc(athlete.created).to_string();
+        let created = Stamp::utc(athlete.created).to_string();
         let date = created.split('T').next().unwrap_or_default().to_owned();
         let age = athlete.profile.birth_year.and_then(|born| this_year.checked_sub(born));
         Self {

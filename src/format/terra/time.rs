@@ -19,6 +19,13 @@ pub struct Stamp {
     pub(super) utc_offset_min: Option<i16>,
 }
 
+impl Stamp {
+    /// A moment, told in UTC.
+    pub fn utc(at: UnixMs) -> Self {
+        Self { at, utc_offset_min: None }
+    }
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Beyond the year 9999: a clock gone mad must not stop delivery.
