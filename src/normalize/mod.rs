@@ -3,6 +3,9 @@
 //! Facts are stored as measured; whatever is mended is mended here, on the way out, so that a mistake is undone by
 //! delivering again.
 
+pub mod merge;
+pub mod twin;
+
 use crate::reading::{Entry, Fact, Measurement, RrInterval};
 use crate::timeline::{Placed, TimeQuality, Timeline};
 

@@ -17,7 +17,7 @@ const PROGRAMME: [(f64, f64); 8] = [
     (150.0, 0.25),
 ];
 
-pub(super) struct Heart {
+pub(crate) struct Heart {
     dice: fastrand::Rng,
     resting: f64,
     maximum: f64,
@@ -31,7 +31,7 @@ pub(super) struct Heart {
 }
 
 impl Heart {
-    pub(super) fn new(mut dice: fastrand::Rng) -> Self {
+    pub(crate) fn new(mut dice: fastrand::Rng) -> Self {
         let resting = 48.0 + dice.f64() * 24.0;
         let maximum = 172.0 + dice.f64() * 26.0;
         let whole: f64 = PROGRAMME.iter().map(|(seconds, _)| seconds).sum();
@@ -51,13 +51,27 @@ impl Heart {
         heart
     }
 
+    /// The same person with the programme begun so many seconds ago, as everybody in a class has it.
+    #[cfg(test)]
+    pub(crate) fn in_class(mut self, begun_s: f64) -> Self {
+        self.time = begun_s;
+        self.bpm = self.asked();
+        self
+    }
+
+    /// The same body on another day: what chance does to it is another.
+    #[cfg(test)]
+    pub(crate) fn another_day(&self, dice: fastrand::Rng) -> Self {
+        Self { dice, ..*self }
+    }
+
     /// Heart rate as a strap shows it.
-    pub(super) fn bpm(&self) -> u16 {
+    pub(crate) fn bpm(&self) -> u16 {
         self.bpm.round() as u16
     }
 
     /// Lives a second; the RR intervals of the beats that fell into it.
-    pub(super) fn second(&mut self) -> Vec<RrInterval> {
+    pub(crate) fn second(&mut self) -> Vec<RrInterval> {
         self.time += 1.0;
         let wander = (self.dice.f64() - 0.5) * 1.6;
         self.bpm += (self.asked() - self.bpm) / self.lag + wander;

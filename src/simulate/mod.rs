@@ -4,7 +4,7 @@
 //! now and then, loses contact, and its battery runs down. The same seed gives the same straps, the same people and the
 //! same mishaps. Bytes are sent, not values: the decoders work as with real straps.
 
-mod heart;
+pub(crate) mod heart;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
