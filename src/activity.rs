@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::athlete::AthleteId;
 use crate::reading::RrInterval;
 use crate::workout::StrapSession;
 
@@ -444,6 +445,12 @@ pub struct Summary {
     /// Of a strap's session that was recorded here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Box<StrapSession>>,
+    /// Of a file that came in: whose it is, if that is known and they have agreed to its being told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub athlete: Option<AthleteId>,
+    /// The better recording of the same workout. Who counts workouts counts only those that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<ActivityId>,
 }
 
 impl Summary {
@@ -469,6 +476,8 @@ impl Summary {
             rr_intervals: counts.rr_intervals,
             quality: activity.quality.clone(),
             session: None,
+            athlete: None,
+            same_as: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Made of the history and the roster. It reads, waits for the disk, and changes nothing. It gives what there is of an
 //! athlete, agreed or not: whether that may leave the box is asked by whoever sends it (`Athlete.consent`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan;
@@ -15,7 +15,8 @@ use crate::activity::{ActivityId, UnixMs};
 use crate::athlete::AthleteId;
 use crate::fit::Class;
 use crate::format::terra::{Day, utc_offset_min};
-use crate::history::{Bounds, History, HistoryError, Kept, Wanted};
+use crate::history::{Bounds, History, HistoryError, Kept, Listed, Wanted};
+use crate::normalize::merge::{self, Merged};
 use crate::roster::Roster;
 use crate::workout::{Measured, Workout};
 
@@ -41,6 +42,17 @@ pub enum ArchiveError {
         /// What is allowed.
         limit: Duration,
     },
+}
+
+/// Recordings of one workout begin and end so far from each other at most.
+const AROUND_MS: i64 = 36 * 3_600_000;
+/// The length of a session is told in more places than one, and not rounded in all of them.
+const ROUNDED_MS: i64 = 1000;
+
+/// A workout, and what of it is from which recording.
+struct Recorded {
+    workout: Workout,
+    from: merge::From,
 }
 
 /// What the box knows. Clones share it.
@@ -79,8 +91,8 @@ impl Archive {
         Day::on(date, &self.zone)
     }
 
-    /// The workouts of an athlete that touch this range of time, in order of their start. Waits for the disk: it reads the
-    /// index of the history, and the documents of these workouts only.
+    /// The workouts of an athlete that touch this range of time, in order of their start, each of all its recordings. Waits
+    /// for the disk: it reads the index of the history, and the documents of these workouts only.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -90,21 +102,15 @@ impl Archive {
         from: UnixMs,
         to: UnixMs,
     ) -> Result<Vec<Workout>, ArchiveError> {
-        let wanted = Wanted {
-            ended_after: Some(from),
-            began_before: Some(to),
-            whose: Some(athlete),
-            ..Wanted::default()
-        };
         let mut found = Vec::new();
-        for listed in self.history.list(&wanted)?.into_iter().rev() {
-            // It may have been erased meanwhile.
-            let Some(workout) = self.workout(listed.summary.activity)? else { continue };
+        for recordings in self.recordings(Some(athlete), from, to)?.into_values() {
+            let Some(Recorded { workout, .. }) = self.merged(recordings) else { continue };
             // One of no length touches what it is in.
             let touches = workout.activity.start < to
                 && (workout.end() > from || workout.activity.start >= from);
             found.extend(Some(workout).filter(|_| touches));
         }
+        found.sort_by_key(|workout| (workout.activity.start, workout.activity.id));
         Ok(found)
     }
 
@@ -118,12 +124,57 @@ impl Archive {
         Ok(self.workout(listed.summary.activity)?.map(|workout| workout.end()))
     }
 
-    /// One workout; `None` if there is none of that id. Waits for the disk.
+    /// The recordings of each workout that may touch this range, by the id of the best one.
+    fn recordings(
+        &self,
+        whose: Option<AthleteId>,
+        from: UnixMs,
+        to: UnixMs,
+    ) -> Result<BTreeMap<ActivityId, Vec<Kept>>, ArchiveError> {
+        let wanted = Wanted {
+            ended_after: Some(from.plus_ms(-AROUND_MS)),
+            began_before: Some(to.plus_ms(AROUND_MS)),
+            whose,
+            ..Wanted::default()
+        };
+        let listed = self.history.list(&wanted)?;
+        let best_of = |listed: &Listed| listed.summary.same_as.unwrap_or(listed.summary.activity);
+        let touches = |listed: &&Listed| {
+            let ms = listed.summary.elapsed_s.unwrap_or(0.0) * 1000.0;
+            let end = listed.summary.start.plus_ms(ms as i64 + ROUNDED_MS);
+            listed.summary.start < to.plus_ms(ROUNDED_MS) && end >= from
+        };
+        let wanted: BTreeSet<_> = listed.iter().filter(touches).map(best_of).collect();
+        let mut found: BTreeMap<ActivityId, Vec<Kept>> = BTreeMap::new();
+        for best in &wanted {
+            let others = listed.iter().filter(|listed| best_of(listed) == *best);
+            let ids = others.map(|listed| listed.summary.activity).filter(|id| id != best);
+            // It may be nobody's, or have been erased meanwhile.
+            for id in std::iter::once(*best).chain(ids) {
+                found.entry(*best).or_default().extend(self.history.get(id)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// One workout, of all its recordings, whichever of them is asked for; `None` if there is none of that id. Waits for the
+    /// disk.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn workout(&self, id: ActivityId) -> Result<Option<Workout>, ArchiveError> {
-        Ok(self.history.get(id)?.map(|kept| self.known(kept)))
+        Ok(self.recorded(id)?.map(|recorded| recorded.workout))
+    }
+
+    fn recorded(&self, id: ActivityId) -> Result<Option<Recorded>, ArchiveError> {
+        let Some(mut kept) = self.history.get(id)? else { return Ok(None) };
+        if let Some(better) = kept.same_as {
+            kept = self.history.get(better)?.unwrap_or(kept);
+        }
+        let (start, end) = (kept.activity.start, kept.activity.end());
+        let mut all = self.recordings(kept.whose(), start, end)?;
+        let recordings = all.remove(&kept.activity.id);
+        Ok(self.merged(recordings.unwrap_or_else(|| vec![kept])))
     }
 
     /// What was measured in a workout; nothing, if it is gone. Waits for the disk.
@@ -131,7 +182,9 @@ impl Archive {
     /// # Errors
     /// When the disk refuses, or its recording cannot be read any more.
     pub fn measured(&self, id: ActivityId) -> Result<Measured, ArchiveError> {
-        let Some(kept) = self.history.get(id)? else { return Ok(Measured::default()) };
+        let Some(recorded) = self.recorded(id)? else { return Ok(Measured::default()) };
+        let heart = recorded.from.heart_rate.unwrap_or(recorded.workout.activity.id);
+        let Some(kept) = self.history.get(heart)? else { return Ok(Measured::default()) };
         // Its number is its place, unless its file is made of several recordings: then one more look tells.
         let number = kept.place.unwrap_or(kept.activity.index) as usize;
         let (measured, place) = self.read(&kept, number)?;
@@ -192,14 +245,22 @@ impl Archive {
         Ok(all)
     }
 
-    /// A kept activity, with what is known today of whose it is. What does not say where it was, was here.
-    fn known(&self, kept: Kept) -> Workout {
+    /// Recordings of one workout as that, with what is known today of whose it is. What does not say where it was, was here.
+    fn merged(&self, mut recordings: Vec<Kept>) -> Option<Recorded> {
+        recordings.sort_by_cached_key(|kept| std::cmp::Reverse(kept.rank()));
+        let (best, others) = recordings.split_first()?;
+        let activities: Vec<_> = others.iter().map(|kept| &kept.activity).collect();
+        let Merged { mut activity, from } = merge::merge(&best.activity, &activities);
         let people = self.roster.people();
-        let athlete = kept.whose().and_then(|id| people.athlete(id)).map(|known| (**known).clone());
-        let Kept { mut activity, session, .. } = kept;
+        let whose = recordings.iter().find_map(Kept::whose);
+        let athlete = whose.and_then(|id| people.athlete(id)).map(|known| (**known).clone());
         let here = || utc_offset_min(activity.start, &self.zone);
         activity.utc_offset_min = activity.utc_offset_min.or_else(here);
-        Workout { activity, athlete, effort: session.map(|session| session.effort) }
+        let mut effort = best.session.as_ref().map(|session| session.effort.clone());
+        if let Some(effort) = effort.as_mut().filter(|_| from.calories != Some(activity.id)) {
+            effort.calories_kcal = activity.totals.calories_kcal.map(f64::from);
+        }
+        Some(Recorded { workout: Workout { activity, athlete, effort }, from })
     }
 
     /// What stands at a place in the file of an activity, and at which place that is.

@@ -3,6 +3,8 @@
 
 #[path = "support/buffer.rs"]
 mod support;
+#[path = "support/watch.rs"]
+mod watch;
 
 #[path = "support/house.rs"]
 mod house;
@@ -12,14 +14,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use house::{EVENING_US, House, script, strap};
-use pulsegate::activity::Item;
+use jiff::tz::TimeZone;
+use pulsegate::activity::{ActivityId, Item, Summary, UnixMs};
+use pulsegate::archive::Archive;
 use pulsegate::fit::{self, Class, Limits};
-use pulsegate::history::{History, Kept, Wanted};
+use pulsegate::history::{Bounds, History, Kept, Owner, Wanted};
 use pulsegate::reading::{Event, EventKind, Fact};
 use pulsegate::roster::desk;
 use pulsegate::session::Why;
 use pulsegate::track;
-use support::{crash_image, read_all};
+use support::{crash_image, read_all, within};
 
 #[tokio::test]
 async fn a_session_ends_after_three_silent_minutes_and_is_in_the_history_as_somebodys() {
@@ -188,13 +192,16 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     house.pass(60, &[(1, 150), (2, 120)]).await;
     house.pass(200, &[]).await;
     assert_eq!(house.kept().len(), 2);
+    let later = by_the_watch().plus_ms(86_400_000);
+    let owner = Some(Owner { athlete: aino, consent: true });
+    house.import(&watch::ride(&watch::heart(3, 60), later, 5), owner).await;
     // In the middle of another one.
     house.pass(60, &[(1, 140)]).await;
     house.recorder.keep().await;
     let history = folder.path().join("history");
     assert!(!says(&history, &aino.to_string()).is_empty());
     let forgotten = house.forget("Aino").await;
-    assert_eq!(forgotten.sessions, 1);
+    assert_eq!((forgotten.sessions, forgotten.files), (1, 1));
     // Their recording is gone, that of the other is there.
     let recordings = std::fs::read_dir(history.join("originals")).unwrap().count();
     assert_eq!(recordings, 1);
@@ -307,4 +314,168 @@ async fn a_strap_that_was_handed_back_just_before_the_box_went_off_goes_on_for_n
     // What is sent right after it was handed back is the end of it, and no new session.
     assert_eq!(whose, [(Some(aino), Some(150), Why::WearerChanged)]);
     house.close().await;
+}
+
+/// What the log tells of an activity, in order.
+async fn told_of(house: &House, id: ActivityId) -> Vec<Summary> {
+    let entries = read_all(&house.buffer).await.into_iter();
+    let told = entries.filter_map(|entry| match entry.fact {
+        Fact::Event(Event { kind: EventKind::Activity(summary), .. }) => Some(*summary),
+        _ => None,
+    });
+    told.filter(|summary| summary.activity == id).collect()
+}
+
+/// When the watch of a test says that the first second of the evening was: it is 20 s ahead.
+fn by_the_watch() -> UnixMs {
+    UnixMs(EVENING_US / 1000 + 21_000)
+}
+
+#[tokio::test]
+async fn a_strap_and_a_watch_on_one_person_are_one_workout_whichever_comes_first() {
+    for watch_first in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut house = House::open(folder.path(), 7, &script()).await;
+        let aino = house.athlete("Aino", Some("v1"));
+        house.athlete("Ben", Some("v1"));
+        house.assign(1, "Aino");
+        house.assign(2, "Ben");
+        let heart = watch::heart(1, 1200);
+        let ride = watch::ride(&heart, by_the_watch(), 5);
+        house.work(1, &heart).await;
+        let mut watched = None;
+        if watch_first {
+            watched = Some(house.import(&ride, None).await);
+        }
+        house.pass(200, &[(2, 120)]).await;
+        let watched = match watched {
+            Some(watched) => watched,
+            None => house.import(&ride, None).await,
+        };
+        house.pass(200, &[]).await;
+        let kept = house.kept();
+        let session = kept.iter().find(|kept| kept.whose() == Some(aino) && kept.session.is_some());
+        let session = session.unwrap();
+        let watched = house.history.get(watched).unwrap().unwrap();
+        assert_eq!(kept.len(), 3, "nothing is deleted");
+        assert_eq!((session.same_as, watched.same_as), (None, Some(session.activity.id)));
+        assert_eq!((watched.whose(), watched.consent), (Some(aino), true));
+        // Receivers are told last what is true.
+        let told = told_of(&house, watched.activity.id).await;
+        assert_eq!(told.len(), if watch_first { 2 } else { 1 });
+        let last = told.last().unwrap();
+        assert_eq!((last.same_as, last.athlete), (watched.same_as, Some(aino)));
+        let told = told_of(&house, session.activity.id).await;
+        assert_eq!((told.len(), told[0].same_as), (1, None));
+        // The line of the list says what the document says.
+        let listed = house.listed().into_iter();
+        let listed: Vec<_> = listed.map(|one| (one.summary.same_as, one.whose)).collect();
+        let of_kept: Vec<_> = kept.iter().map(|kept| (kept.same_as, kept.whose())).collect();
+        assert_eq!(listed, of_kept);
+
+        let zone = TimeZone::UTC;
+        let (history, roster) = (house.history.clone(), house.roster.clone());
+        let archive = Archive::new(history, roster, zone, Bounds::default());
+        let all = archive.workouts(aino, UnixMs(0), UnixMs(i64::MAX)).unwrap();
+        let [one] = &all[..] else { panic!("{} workouts", all.len()) };
+        assert_eq!(one.activity.id, session.activity.id);
+        let (totals, strap) = (&one.activity.totals, &session.activity.totals);
+        assert_eq!((totals.distance_m, totals.avg_power_w), (Some(9600.0), Some(180)));
+        assert_eq!((totals.avg_hr_bpm, totals.max_hr_bpm), (strap.avg_hr_bpm, strap.max_hr_bpm));
+        assert_eq!((one.activity.sport, one.activity.start), (Some(2), session.activity.start));
+        // Work that was measured.
+        assert_eq!(one.effort.as_ref().unwrap().calories_kcal, Some(222.0));
+        // A day of it counts it once.
+        let day = archive.date(session.activity.start);
+        let days = archive.days(aino, day, day).unwrap();
+        assert_eq!(days[0].workouts.len(), 1);
+        let measured = archive.measured_on(&days[0]).unwrap();
+        assert_eq!((measured.rates.len(), measured.beats.len()), (1200, 1200));
+        let asked = archive.workout(watched.activity.id).unwrap();
+        assert_eq!(asked.as_ref(), Some(one), "whichever of the two is asked for");
+        house.close().await;
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_watch_and_two_straps_side_by_side_are_workouts_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::open(folder.path(), 7, &script()).await;
+    house.athlete("Aino", Some("v1"));
+    let ben = house.athlete("Ben", None);
+    house.assign(1, "Aino");
+    let heart = watch::heart(1, 600);
+    for bpm in &heart {
+        // The second strap hears the very same: nobody's, so it may be anybody's.
+        house.second(&[(1, *bpm), (2, *bpm)]).await;
+    }
+    house.settle().await;
+    house.pass(200, &[]).await;
+    let stranger = house.import(&watch::ride(&watch::heart(2, 600), by_the_watch(), 5), None).await;
+    let owner = Some(Owner { athlete: ben, consent: false });
+    let bens = house.import(&watch::ride(&heart, by_the_watch().plus_ms(1000), 6), owner).await;
+    let kept = house.kept();
+    assert_eq!(kept.len(), 4);
+    let get = |id| house.history.get(id).unwrap().unwrap();
+    assert_eq!((get(stranger).same_as, get(stranger).whose()), (None, None));
+    // Ben's is of the workout of nobody's strap, and not of Aino's.
+    let nobodys = kept.iter().find(|kept| kept.session.is_some() && kept.whose().is_none());
+    assert_eq!(get(bens).same_as, Some(nobodys.unwrap().activity.id));
+    // He has not agreed: nothing that is told says that it is his.
+    let told = told_of(&house, bens).await;
+    assert_eq!((told[0].athlete, house.listed().len()), (None, 4));
+    assert!(house.listed().iter().any(|one| one.whose == Some(ben)));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_crash_between_a_session_and_what_is_linked_to_it_leaves_both_linked_and_told_once() {
+    for told_before in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = script();
+        let mut house = House::open(folder.path(), 7, &script).await;
+        house.athlete("Aino", Some("v1"));
+        house.assign(1, "Aino");
+        let heart = watch::heart(1, 600);
+        house.work(1, &heart).await;
+        let watched = house.import(&watch::ride(&heart, by_the_watch(), 5), None).await;
+        let before = std::fs::read(activity(folder.path(), "activities", watched)).unwrap();
+        house.pass(200, &[]).await;
+        let linked = house.history.get(watched).unwrap().unwrap();
+        let session = linked.same_as.unwrap();
+        assert_eq!(told_of(&house, watched).await.len(), 2);
+        house.close().await;
+
+        let path = activity(folder.path(), "activities", session);
+        let mut pending: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        pending["seq"] = serde_json::Value::Null;
+        pending["links"] = serde_json::json!([watched]);
+        let place = activity(folder.path(), "pending", session);
+        std::fs::write(place, pending.to_string()).unwrap();
+        if told_before {
+            let mut again = linked.clone();
+            again.seq = None;
+            let text = serde_json::to_string(&again).unwrap();
+            std::fs::write(activity(folder.path(), "pending", watched), text).unwrap();
+        }
+        std::fs::write(activity(folder.path(), "activities", watched), before).unwrap();
+
+        let house = House::open(folder.path(), 8, &script).await;
+        within(house.importer.resume()).await.unwrap();
+        let linked = house.history.get(watched).unwrap().unwrap();
+        assert_eq!(linked.same_as, Some(session));
+        let pending = std::fs::read_dir(folder.path().join("history/pending")).unwrap();
+        assert_eq!(pending.count(), 0);
+        assert_eq!(told_of(&house, session).await.len(), 1);
+        let told = told_of(&house, watched).await;
+        // What was told already is found in the log; what was not known to be told is told once more.
+        assert_eq!(told.len(), if told_before { 2 } else { 3 });
+        assert_eq!(told.last().unwrap().same_as, Some(session));
+        house.close().await;
+    }
+}
+
+fn activity(folder: &Path, kind: &str, id: ActivityId) -> std::path::PathBuf {
+    folder.join(format!("history/{kind}/{id}.json"))
 }

@@ -315,7 +315,7 @@ fn shown(shown: &Shown) -> String {
 }
 
 fn forgotten(forgotten: &Forgotten) -> String {
-    let Forgotten { athlete, straps, changes, accounts, sessions, damaged_files, remains } =
+    let Forgotten { athlete, straps, changes, accounts, sessions, files, damaged_files, remains } =
         forgotten;
     let mut text = format!("forgotten: the athlete with id {athlete}\n");
     let mut erased = |count: usize, one: &str, many: &str| {
@@ -326,6 +326,7 @@ fn forgotten(forgotten: &Forgotten) -> String {
     erased(straps.len(), "strap of their own", "straps of their own");
     erased(*accounts, "account elsewhere", "accounts elsewhere");
     erased(*sessions, "session with its file", "sessions with their files");
+    erased(*files, "imported activity", "imported activities");
     erased(*damaged_files, "damaged file of the roster", "damaged files of the roster");
     if *changes > 0 {
         let say = if *changes == 1 { "assignment says" } else { "assignments say" };

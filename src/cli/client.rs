@@ -117,8 +117,15 @@ impl Client {
     }
 
     /// Has a file taken in.
-    pub(super) async fn import(&self, file: File, name: &str) -> Result<Vec<Outcome>, Failure> {
-        let url = url("/api/v1/import", &[("name", name.to_owned())])?;
+    pub(super) async fn import(
+        &self,
+        file: File,
+        name: &str,
+        athlete: Option<&str>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mut query = vec![("name", name.to_owned())];
+        query.extend(athlete.map(|who| ("athlete", who.to_owned())));
+        let url = url("/api/v1/import", &query)?;
         let file = tokio::fs::File::from_std(file);
         let request = self.client.post(url).body(file).timeout(LONG_LIMIT);
         let answer = request.send().await.map_err(|error| self.silent(&error))?;

@@ -14,18 +14,18 @@ use super::buffer::output::Output;
 use super::buffer::{door, owner};
 use super::client::{Answered, Client};
 use super::progress::{Done, Progress, is_watched};
-use super::{Folder, history, sport};
+use super::{Folder, desk, history, sport};
 use crate::buffer::{Buffer, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::gateway;
 use crate::history::{
-    Bounds, History, HistoryError, Importer, Outcome, Parts, Session, Word, is_known, look,
+    Bounds, History, HistoryError, Importer, Outcome, Owner, Parts, Session, Word, is_known, look,
 };
 use crate::intake::Intake;
 use crate::live::Board;
-use crate::log;
+use crate::{log, roster, web};
 
 /// Folders within folders: more are a loop, or a mistake.
 const DEPTH_MAX: usize = 64;
@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Files (.fit, .tcx, .gpx, also with .gz behind it; .zip) and folders of them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
+    /// Whose they are: an athlete's id or name, or the beginning of one
+    #[arg(long, value_name = "WHO")]
+    athlete: Option<String>,
     #[command(flatten)]
     folder: Folder,
     /// One JSON object a file; fields are only ever added
@@ -50,9 +53,9 @@ enum Door {
     /// Nowhere: they are only read.
     DryRun(Bounds),
     /// A daemon takes them.
-    Running(Client),
+    Running { client: Client, athlete: Option<String> },
     /// There is none: its folder is open here.
-    Stopped { importer: Importer, buffer: Buffer, keeper: Keeper },
+    Stopped { importer: Importer, buffer: Buffer, keeper: Keeper, owner: Option<Owner> },
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -63,7 +66,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Door::DryRun(gateway::bounds(&config.import))
     } else {
         let (config, data_dir) = args.folder.load()?;
-        Door::open(&config, &data_dir).await?
+        Door::open(&config, &data_dir, args.athlete.as_deref()).await?
     };
     let mut told = Told::new(Form::of(args.json), &files);
     let brought = bring(&door, &files, &mut told).await;
@@ -128,14 +131,21 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fai
 }
 
 impl Door {
-    async fn open(config: &Config, data_dir: &Path) -> Result<Self, Failure> {
+    async fn open(config: &Config, data_dir: &Path, who: Option<&str>) -> Result<Self, Failure> {
         let client = Client::new(data_dir)?;
         if client.is_answered().await? == Answered::Yes {
             log::start("warn");
-            return Ok(Self::Running(client));
+            return Ok(Self::Running { client, athlete: who.map(str::to_owned) });
         }
         owner::become_owner(data_dir)?;
         log::start("warn");
+        let owner = match who {
+            Some(who) => {
+                let found = roster::people_in(data_dir).and_then(|all| web::owner(&all, who));
+                Some(found.map_err(desk::failed)?)
+            }
+            None => None,
+        };
         gateway::make_data_dir(data_dir)?;
         let options = gateway::collecting(config, data_dir)?;
         let (buffer, keeper) = door::open(config, &options)?;
@@ -148,7 +158,7 @@ impl Door {
             bounds: gateway::bounds(&config.import),
             stop: CancellationToken::new(),
         });
-        Ok(Self::Stopped { importer, buffer, keeper })
+        Ok(Self::Stopped { importer, buffer, keeper, owner })
     }
 
     async fn import(&self, path: &Path) -> Result<Vec<Outcome>, Failure> {
@@ -158,9 +168,11 @@ impl Door {
             Err(reason) => return Ok(vec![Outcome::rejected(&name, reason)]),
         };
         let brought = match self {
-            Self::Running(client) => return client.import(file, &name).await,
+            Self::Running { client, athlete } => {
+                return client.import(file, &name, athlete.as_deref()).await;
+            }
             Self::DryRun(bounds) => look(file, &name, bounds).await,
-            Self::Stopped { importer, .. } => importer.import(file, &name).await,
+            Self::Stopped { importer, owner, .. } => importer.import_for(file, &name, *owner).await,
         };
         match brought {
             // A bad place on a stick: the other files shall come in.
@@ -174,7 +186,7 @@ impl Door {
     async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Stopped { buffer, keeper, .. } => door::close(&buffer, keeper).await,
-            Self::DryRun(_) | Self::Running(_) => Ok(()),
+            Self::DryRun(_) | Self::Running { .. } => Ok(()),
         }
     }
 }
@@ -325,6 +337,6 @@ fn short(session: &Session) -> String {
 }
 
 /// Names come from anywhere, and must not move a terminal's cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }

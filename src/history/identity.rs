@@ -43,6 +43,11 @@ impl Standing {
         }
     }
 
+    /// Whether anything of it has to be kept.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::Taken(_))
+    }
+
     /// When it came in before.
     pub(super) fn since(&self) -> Option<UnixMs> {
         match self {

@@ -14,8 +14,10 @@ use tracing::{info, warn};
 use super::identity::{Identify, Standing};
 use super::parcel::{Parcel, Piece, Prepared};
 use super::pending::InHand;
+use super::twins::Search;
 use super::{Bounds, History, HistoryError, Kept, Outcome, Scratch, V, Word, disk};
 use crate::activity::{Activity, UnixMs};
+use crate::athlete::AthleteId;
 use crate::buffer::{Buffer, BufferError};
 use crate::clock::Clock;
 use crate::exit::chain;
@@ -39,6 +41,15 @@ pub struct Parts {
     pub bounds: Bounds,
     /// Ends whatever takes long.
     pub stop: CancellationToken,
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Which athlete's.
+    pub athlete: AthleteId,
+    /// Whether they have agreed that it leaves the box as theirs.
+    pub consent: bool,
 }
 
 /// Takes files in, one at a time. Clones are cheap.
@@ -139,6 +150,19 @@ impl Importer {
     /// # Errors
     /// Only what is not the file's fault: then it was perhaps taken in in part, and can be brought again.
     pub async fn import(&self, source: File, name: &str) -> Result<Vec<Outcome>, HistoryError> {
+        self.import_for(source, name, None).await
+    }
+
+    /// The same with whose it is. What is in the history as nobody's is theirs then.
+    ///
+    /// # Errors
+    /// As for [`Importer::import`].
+    pub async fn import_for(
+        &self,
+        source: File,
+        name: &str,
+        owner: Option<Owner>,
+    ) -> Result<Vec<Outcome>, HistoryError> {
         self.ready().await?;
         let Parts { bounds, stop, .. } = &self.0.parts;
         let folder = self.history().originals();
@@ -147,13 +171,17 @@ impl Importer {
         while let Some(piece) = reading.next(&folder).await? {
             outcomes.push(match piece {
                 Piece::Not(outcome) => outcome,
-                Piece::Read(prepared) => self.take(*prepared).await?,
+                Piece::Read(prepared) => self.take(*prepared, owner).await?,
             });
         }
         Ok(outcomes)
     }
 
-    async fn take(&self, prepared: Prepared) -> Result<Outcome, HistoryError> {
+    async fn take(
+        &self,
+        prepared: Prepared,
+        owner: Option<Owner>,
+    ) -> Result<Outcome, HistoryError> {
         let mut outcome = Outcome::of(&prepared.name, &prepared.report);
         if !matches!(outcome.result, Word::Imported | Word::Salvaged) {
             return Ok(outcome);
@@ -166,22 +194,27 @@ impl Importer {
         let (bounds, stop) = (self.0.parts.bounds, self.stop().clone());
         let begin = move || {
             let standings = identify(&history, &prepared, &bounds, &stop)?;
-            let begun = begin(&history, prepared, &standings, tried_from, came_in)?;
+            let search = Search { history: &history, bounds: &bounds, stop: &stop };
+            let begun = begin(&search, prepared, &standings, owner, (tried_from, came_in))?;
             Ok((standings, begun))
         };
         let (standings, begun) = blocking(begin).await?;
         for (session, standing) in outcome.sessions.iter_mut().zip(&standings) {
             session.id = standing.id();
         }
-        if begun.is_empty() {
+        if !standings.iter().any(Standing::is_new) {
             let known = standings.iter().filter_map(|standing| standing.since()).min();
             outcome.result = Word::Duplicate;
-            outcome.reason = known.map(|since| format!("in the history since {since}"));
+            outcome.reason = known.map(|since| {
+                let now = if begun.is_empty() { "" } else { "; from now on with whose it is" };
+                format!("in the history since {since}{now}")
+            });
         }
         for kept in begun {
-            let id = kept.activity.id;
+            let (id, same_as) = (kept.activity.id, kept.same_as);
             self.finish(kept, None, &mut in_hand).await?;
-            info!(activity = %id, "imported");
+            let same_as = same_as.map(tracing::field::display);
+            info!(activity = %id, same_as, "imported");
         }
         Ok(outcome)
     }
@@ -262,40 +295,59 @@ fn identify(
     (0..prepared.report.activities.len()).map(|place| identify.standing(place)).collect()
 }
 
-/// Keeps the bytes of a file, if anything in it is new, and has that pending.
+/// Keeps the bytes of a file, if anything in it is new, and has that pending; and what was nobody's, and has an owner now.
 fn begin(
-    history: &History,
+    search: &Search<'_>,
     prepared: Prepared,
     standings: &[Standing],
-    tried_from: EntryId,
-    came_in: UnixMs,
+    owner: Option<Owner>,
+    (tried_from, came_in): (EntryId, UnixMs),
 ) -> Result<Vec<Kept>, HistoryError> {
     let Prepared { name, scratch, sha256, format, report, .. } = prepared;
-    let is_new = |standing: &Standing| matches!(standing, Standing::Taken(_));
-    if !standings.iter().any(is_new) {
-        return Ok(Vec::new());
+    let history = search.history;
+    if standings.iter().any(Standing::is_new) {
+        scratch.keep(&history.original(&sha256, format))?;
     }
-    scratch.keep(&history.original(&sha256, format))?;
     let mut begun = Vec::new();
     for (place, (activity, standing)) in (0..).zip(report.activities.into_iter().zip(standings)) {
-        if !is_new(standing) {
-            continue;
-        }
-        let kept = Kept {
-            v: V,
-            seq: None,
-            tried_from,
-            came_in,
-            file: name.clone(),
-            sha256: sha256.clone(),
-            format,
-            place: Some(place),
-            activity: Activity { id: standing.id(), ..activity },
-            session: None,
-            consent: false,
+        let before = history.get(standing.id())?;
+        let kept = match standing {
+            Standing::Twice(_) => None,
+            Standing::Known(..) => before.and_then(|kept| owned(kept, owner, tried_from)),
+            Standing::Taken(_) => {
+                // A better copy is of the same person, and what is linked to it stays so.
+                let athlete = owner.map(|owner| (owner.athlete, owner.consent));
+                let known = before.as_ref().and_then(|kept| Some((kept.athlete?, kept.consent)));
+                let athlete = known.or(athlete);
+                Some(Kept {
+                    v: V,
+                    seq: None,
+                    tried_from,
+                    came_in,
+                    file: name.clone(),
+                    sha256: sha256.clone(),
+                    format,
+                    place: Some(place),
+                    activity: Activity { id: standing.id(), ..activity },
+                    session: None,
+                    athlete: athlete.map(|(athlete, _)| athlete),
+                    consent: athlete.is_some_and(|(_, consent)| consent),
+                    same_as: before.and_then(|kept| kept.same_as),
+                    links: Vec::new(),
+                })
+            }
         };
+        let Some(mut kept) = kept else { continue };
+        search.link(&mut kept)?;
         disk::save(&history.pending().join(format!("{}.json", kept.activity.id)), &kept)?;
         begun.push(kept);
     }
     Ok(begun)
+}
+
+/// What came in as nobody's, as its owner's; `None` if it is somebody's.
+fn owned(kept: Kept, owner: Option<Owner>, tried_from: EntryId) -> Option<Kept> {
+    let owner = owner.filter(|_| kept.session.is_none() && kept.whose().is_none())?;
+    let (athlete, consent) = (Some(owner.athlete), owner.consent);
+    Some(Kept { seq: None, tried_from, athlete, consent, ..kept })
 }

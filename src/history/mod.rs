@@ -16,6 +16,11 @@
 //! - `sessions.json`: the sessions of straps that go on, and how far the log was followed ([`crate::recorder`]);
 //! - `index.ndjson`: what these hold, in short, for lists.
 //!
+//! Two recordings of one workout stay two activities. The lesser one names the better one ([`Kept::same_as`]); which is
+//! which does not depend on what came first. Who comes in and is the better one has written in its pending document which ones
+//! have to be linked to it; that is done when it has its place, and only then is it not pending any more. Those that are
+//! linked so are told of once more, by the same steps.
+//!
 //! Every file is written beside its place, synced, renamed into it, and the folder synced. The order is: original,
 //! pending, event in the log, line in the index, activity, pending removed. Who finds a pending one looks for its event in the log, from
 //! where the log ended at the first try, before it writes one.
@@ -23,6 +28,7 @@
 //! What a file holds is not known here ([`crate::fit`] and [`crate::track`] read), nor where activities go from here (sinks see the events).
 
 mod disk;
+mod erase;
 mod format;
 mod identity;
 mod import;
@@ -33,13 +39,15 @@ mod outcome;
 mod parcel;
 mod pending;
 mod record;
+mod twins;
 mod unpack;
 mod whole;
 mod zip;
 
 pub use disk::Scratch;
+pub use erase::Erased;
 pub use format::is_known;
-pub use import::{Importer, Parts, look};
+pub use import::{Importer, Owner, Parts, look};
 pub use inbox::Inbox;
 pub use index::Wanted;
 pub use outcome::{Outcome, Session, Word};
@@ -55,6 +63,7 @@ use crate::activity::{Activity, ActivityId, FileFormat, Item, Summary, UnixMs, i
 use crate::athlete::AthleteId;
 use crate::buffer::BufferError;
 use crate::fit::{FileReport, Limits};
+use crate::normalize::merge;
 use crate::reading::EntryId;
 use crate::workout::StrapSession;
 
@@ -118,15 +127,29 @@ pub struct Kept {
     /// Of a strap's session that was recorded here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Box<StrapSession>>,
+    /// Whose a file is that came in. Of a session, that tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub athlete: Option<AthleteId>,
     /// Whether whoever it is of had agreed that it leaves the box as theirs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
+    /// The better recording of the same workout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<ActivityId>,
+    /// While it is pending: recordings of the same workout that have to be linked once it is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<ActivityId>,
 }
 
 impl Kept {
     /// Of which athlete it is, if that is known.
     pub fn whose(&self) -> Option<AthleteId> {
-        self.session.as_ref()?.athlete
+        self.session.as_ref().and_then(|session| session.athlete).or(self.athlete)
+    }
+
+    /// How good a recording it is, beside others of the same workout ([`merge::rank`]).
+    pub fn rank(&self) -> impl Ord + use<> {
+        merge::rank(&self.summary())
     }
 
     fn summary(&self) -> Summary {
@@ -134,7 +157,10 @@ impl Kept {
             true => session,
             false => Box::new(session.without_the_person()),
         });
-        Summary { session, ..Summary::new(&self.activity, &self.sha256, self.format) }
+        let athlete = self.athlete.filter(|_| self.consent);
+        let same_as = self.same_as;
+        let short = Summary::new(&self.activity, &self.sha256, self.format);
+        Summary { session, athlete, same_as, ..short }
     }
 
     /// Its place among the activities of its file, when that was read again. Ids do not tell: it may have been given another.

@@ -30,6 +30,8 @@ impl Importer {
                     None => warn!(path = %path.display(), "cannot be understood, stays"),
                 }
             }
+            // What was being linked first: then who has it linked finds that done.
+            found.sort_by_key(|kept: &Kept| !kept.links.is_empty());
             Ok(found)
         })
         .await?;
@@ -48,8 +50,30 @@ impl Importer {
     }
 
     /// Notes an activity in the log, if it is not there, waits until that is durable, and then gives it its place in the
-    /// history.
+    /// history, and links to it what it is the better recording of.
     pub(super) async fn finish(
+        &self,
+        mut kept: Kept,
+        place: Option<EntryId>,
+        in_hand: &mut InHand,
+    ) -> Result<(), HistoryError> {
+        let (id, links) = (kept.activity.id, std::mem::take(&mut kept.links));
+        let better = kept.same_as.unwrap_or(id);
+        self.put(kept, place, in_hand).await?;
+        for lesser in links {
+            let history = self.history().clone();
+            let tried_from = self.buffer().state().borrow().committed;
+            let begin = move || history.begin_link(lesser, better, tried_from);
+            let Some(kept) = blocking(begin).await? else { continue };
+            self.put(kept, None, in_hand).await?;
+            self.settled(lesser).await?;
+            info!(activity = %lesser, same_as = %better, "is of the same workout");
+        }
+        self.settled(id).await
+    }
+
+    /// Gives a pending activity its place in the log and in the history.
+    async fn put(
         &self,
         mut kept: Kept,
         place: Option<EntryId>,
@@ -74,14 +98,18 @@ impl Importer {
         let id = kept.activity.id;
         let history = self.history().clone();
         blocking(move || {
-            let name = format!("{id}.json");
             history.note(&Listed::from(&kept))?;
-            disk::save(&history.activities().join(&name), &kept)?;
-            disk::remove(&history.pending().join(&name))
+            disk::save(&history.activities().join(format!("{id}.json")), &kept)
         })
         .await?;
         in_hand.0.remove(&id);
         Ok(())
+    }
+
+    /// It is not pending any more.
+    async fn settled(&self, id: ActivityId) -> Result<(), HistoryError> {
+        let path = self.history().pending().join(format!("{id}.json"));
+        blocking(move || disk::remove(&path)).await
     }
 
     /// Looks for the event of an activity in the log, from where the log ended before it was first written.
@@ -103,7 +131,8 @@ impl Importer {
             from = last.id.plus(1);
             let mine = entries.iter().find(|entry| match &entry.fact {
                 Fact::Event(Event { kind: EventKind::Activity(summary), .. }) => {
-                    summary.activity == kept.activity.id && summary.sha256 == kept.sha256
+                    let of = (summary.activity, &summary.sha256, summary.same_as);
+                    of == (kept.activity.id, &kept.sha256, kept.same_as)
                 }
                 _ => false,
             });

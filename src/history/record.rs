@@ -8,10 +8,9 @@ use ring::digest::{SHA256, digest};
 use tracing::info;
 
 use super::import::blocking;
-use super::{History, HistoryError, Importer, Kept, Scratch, V, disk, format, hex};
+use super::twins::Search;
+use super::{HistoryError, Importer, Kept, Scratch, V, disk, format, hex};
 use crate::activity::{Activity, FileFormat, UnixMs};
-use crate::athlete::AthleteId;
-use crate::fit::Limits;
 use crate::reading::EntryId;
 use crate::workout::StrapSession;
 
@@ -41,8 +40,11 @@ impl Importer {
         let history = self.history().clone();
         let tried_from = self.buffer().state().borrow().committed;
         let came_in = UnixMs(self.now().unix_us().div_euclid(1000));
-        let limits = self.bounds().file;
-        let begin = move || begin(&history, recording, &limits, tried_from, came_in);
+        let (bounds, stop) = (*self.bounds(), self.stop().clone());
+        let begin = move || {
+            let search = Search { history: &history, bounds: &bounds, stop: &stop };
+            begin(&search, recording, tried_from, came_in)
+        };
         let Some((kept, before)) = blocking(begin).await? else { return Ok(()) };
         let id = kept.activity.id;
         self.finish(kept, None, &mut in_hand).await?;
@@ -56,48 +58,15 @@ impl Importer {
     }
 }
 
-impl History {
-    /// Erases the sessions of an athlete, with their files. Returns how many those were. What is known of sessions that go
-    /// on is given up when they are in it: the log has it, and knows them no more.
-    ///
-    /// # Errors
-    /// When the disk refuses; then some are left.
-    pub fn erase(&self, athlete: AthleteId) -> Result<usize, HistoryError> {
-        let mut erased = 0;
-        for folder in [self.pending(), self.activities()] {
-            for path in disk::documents(&folder)? {
-                let Some(kept) = disk::load(&path)? else { continue };
-                let is_theirs =
-                    kept.session.as_ref().is_some_and(|session| session.athlete == Some(athlete));
-                if !is_theirs {
-                    continue;
-                }
-                disk::remove(&self.original(&kept.sha256, kept.format))?;
-                disk::remove(&path)?;
-                erased += 1;
-            }
-        }
-        if erased > 0 {
-            self.renew_index()?;
-        }
-        let id = athlete.to_string();
-        let is_named = |text: &Vec<u8>| text.windows(id.len()).any(|part| part == id.as_bytes());
-        if self.load_sessions()?.as_ref().is_some_and(is_named) {
-            disk::remove(&self.sessions())?;
-        }
-        Ok(erased)
-    }
-}
-
 /// Has it pending; with what it replaces. `None` if it is there.
 fn begin(
-    history: &History,
+    search: &Search<'_>,
     recording: Recording,
-    limits: &Limits,
     tried_from: EntryId,
     came_in: UnixMs,
 ) -> Result<Option<(Kept, Option<Kept>)>, HistoryError> {
     let Recording { bytes, activity, session, consent } = recording;
+    let Search { history, bounds, .. } = search;
     let sha256 = hex(digest(&SHA256, &bytes).as_ref());
     let before = history.get(activity.id)?;
     if before.as_ref().is_some_and(|kept| kept.sha256 == sha256) {
@@ -107,12 +76,12 @@ fn begin(
     let mut file = scratch.handle()?;
     file.write_all(&bytes).map_err(HistoryError::disk("writing", scratch.path()))?;
     // What others read of it is what the history says of it.
-    let report = format::read(FileFormat::Fit, &file, limits, &mut || true, &mut |_, _| {});
+    let report = format::read(FileFormat::Fit, &file, &bounds.file, &mut || true, &mut |_, _| {});
     let report = report.map_err(HistoryError::disk("reading", scratch.path()))?;
     let read = report.activities.into_iter().next();
     let activity = read.map_or(activity.clone(), |read| Activity { id: activity.id, ..read });
     scratch.keep(&history.original(&sha256, FileFormat::Fit))?;
-    let kept = Kept {
+    let mut kept = Kept {
         v: V,
         seq: None,
         tried_from,
@@ -123,8 +92,12 @@ fn begin(
         place: Some(0),
         activity,
         session: Some(Box::new(session)),
+        athlete: None,
         consent,
+        same_as: None,
+        links: Vec::new(),
     };
+    search.link(&mut kept)?;
     disk::save(&history.pending().join(format!("{}.json", kept.activity.id)), &kept)?;
     Ok(Some((kept, before)))
 }

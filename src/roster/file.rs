@@ -68,11 +68,7 @@ impl Store {
         made.map_err(RosterError::disk("making the folder", folder))?;
         let lock = lock(&folder.join(LOCK))?;
         let path = folder.join(NAME);
-        let found = match File::open(&path) {
-            Ok(file) => read(&file),
-            Err(error) if error.kind() == ErrorKind::NotFound => Found::default(),
-            Err(error) => return Err(RosterError::disk("opening", &path)(error)),
-        };
+        let found = found(&path)?;
         let mut options = OpenOptions::new();
         let file = options.append(true).create(true).mode(0o600).open(&path);
         let file = file.map_err(RosterError::disk("opening", &path))?;
@@ -223,6 +219,19 @@ impl Store {
     fn sync_folder(&self) -> Result<(), RosterError> {
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         synced.map_err(RosterError::disk("syncing the folder", &self.folder))
+    }
+}
+
+/// What the file in this folder says, without a claim to it: it is only ever added to, or replaced as a whole.
+pub(super) fn look(folder: &Path) -> Result<People, RosterError> {
+    Ok(found(&folder.join(NAME))?.people)
+}
+
+fn found(path: &Path) -> Result<Found, RosterError> {
+    match File::open(path) {
+        Ok(file) => Ok(read(&file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::default()),
+        Err(error) => Err(RosterError::disk("opening", path)(error)),
     }
 }
 

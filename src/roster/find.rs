@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 8;
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub(super) fn athlete(people: &People, text: &str) -> Result<Arc<Athlete>, RosterError> {
+pub fn athlete(people: &People, text: &str) -> Result<Arc<Athlete>, RosterError> {
     let text = text.trim();
     let wanted = text.to_lowercase();
     let is_called = |athlete: &&Arc<Athlete>| {

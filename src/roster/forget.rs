@@ -9,7 +9,7 @@ use super::{Roster, RosterError, find};
 use crate::athlete::{Account, Athlete, AthleteId};
 use crate::buffer::{Buffer, BufferError};
 use crate::exit::chain;
-use crate::history::{History, Listed, Wanted};
+use crate::history::{Erased, History, Listed, Wanted};
 use crate::reading::{Entry, EntryId, Fact, StrapId};
 
 /// Entries read at once, and letters, each of which may hold as many.
@@ -69,6 +69,9 @@ pub struct Forgotten {
     /// Sessions that were erased, with their files.
     #[serde(default)]
     pub sessions: usize,
+    /// Activities that came in as theirs and were erased, with their files.
+    #[serde(default)]
+    pub files: usize,
     /// Damaged files of the roster that were removed, for they may have had the name in them.
     pub damaged_files: usize,
     /// What could not be erased.
@@ -117,27 +120,40 @@ pub async fn forget(
             let found = find::athlete(people, &id.to_string())?;
             Ok(people.forget(found.id, at))
         })?;
-        let erased = before.and_then(|before| Ok(before + history.erase(id)?));
-        Ok((replaced, erased.map(|sessions| (sessions, in_history(&history)))))
+        let erased = before.and_then(|mut erased| {
+            erased += history.erase(id)?;
+            Ok(erased)
+        });
+        Ok((replaced, erased.map(|erased| (erased, in_history(&history, erased)))))
     };
     let (((changes, straps), damaged_files), erased) = roster.aside(work).await?;
-    let sessions = match erased {
-        Ok((sessions, in_history)) => {
+    let Erased { sessions, files, .. } = match erased {
+        Ok((erased, in_history)) => {
             left.extend(in_history);
-            sessions
+            erased
         }
         Err(error) => {
             left.push(remains(
                 format!("sessions in the history that could not be erased ({})", chain(&error)),
                 "until the disk lets them be erased; then take them out of `history` by hand",
             ));
-            0
+            Erased::default()
         }
     };
     let agreed = traces.athlete.consent.is_some();
-    left.extend((sessions > 0 || agreed).then(|| told_in_log(around)));
+    left.extend((sessions + files > 0 || agreed).then(|| told_in_log(around)));
     let accounts = traces.accounts.len();
-    Ok(Forgotten { athlete: id, straps, changes, accounts, sessions, damaged_files, remains: left })
+    let remains = left;
+    Ok(Forgotten {
+        athlete: id,
+        straps,
+        changes,
+        accounts,
+        sessions,
+        files,
+        damaged_files,
+        remains,
+    })
 }
 
 async fn in_log(around: &Around<'_>, wearing: &Wearing, traces: &Traces) -> Option<Remains> {
@@ -210,21 +226,26 @@ async fn count(
     }
 }
 
-/// What is left in the history when the person's own sessions are gone.
-fn in_history(history: &History) -> Option<Remains> {
-    let until =
-        "of whomever: what came in as a file is linked to nobody; take it out of `history` by hand";
-    let of_files = |listed: &Vec<Listed>| {
-        listed.iter().filter(|listed| listed.summary.session.is_none()).count()
-    };
-    match history.list(&Wanted::default()) {
-        Ok(listed) if of_files(&listed) == 0 => None,
-        Ok(listed) => Some(remains(format!("{} from files", activities(of_files(&listed))), until)),
-        Err(error) => Some(remains(
+/// What is left in the history when what is theirs is gone.
+fn in_history(history: &History, erased: Erased) -> Vec<Remains> {
+    let until = "of whomever: nobody has said whose they are; take them out of `history` by hand";
+    let is_nobodys = |listed: &&Listed| listed.whose.is_none() && listed.summary.session.is_none();
+    let mut left = Vec::new();
+    match history.list(&Wanted::default()).map(|all| all.iter().filter(is_nobodys).count()) {
+        Ok(0) => {}
+        Ok(count) => left.push(remains(format!("{} from files", activities(count)), until)),
+        Err(error) => left.push(remains(
             format!("recorded activities that could not be listed ({})", chain(&error)),
             until,
         )),
     }
+    if erased.shared > 0 {
+        left.push(remains(
+            format!("the bytes of {} of theirs", activities(erased.shared)),
+            "as long as what somebody else has recorded into the same file",
+        ));
+    }
+    left
 }
 
 fn activities(count: usize) -> String {

@@ -47,7 +47,7 @@ pub use document::{
     StrapDone, StrapListed, WornListed,
 };
 pub use edit::{Edit, Field};
-pub use find::short;
+pub use find::{athlete as find_athlete, short};
 pub use forget::{Around, Forgotten, Remains, Traces, forget, traces};
 pub use people::{
     ATHLETES_MAX, CHANGES_MAX, Change, Of, People, Record, STRAPS_MAX, Strap, Wearer,
@@ -218,6 +218,15 @@ impl Roster {
     fn store(&self) -> MutexGuard<'_, Option<Store>> {
         self.0.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who is known in this data folder, by its file as it stands, whether a daemon has it or not. Nothing is changed: what cannot
+/// be understood is passed over.
+///
+/// # Errors
+/// When the file is there and cannot be opened.
+pub fn people_in(data_dir: &Path) -> Result<People, RosterError> {
+    file::look(&folder(data_dir))
 }
 
 fn folder(data_dir: &Path) -> PathBuf {

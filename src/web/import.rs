@@ -1,6 +1,6 @@
 //! Files in, and the history: `/api/v1/import` and `/api/v1/activities`, on the Unix socket only.
 //!
-//! `POST /api/v1/import?name=ride.fit` takes the bytes of a file, as they come, and answers with one JSON object (see
+//! `POST /api/v1/import?name=ride.fit` (and `&athlete=WHO`, if it is known whose it is) takes the bytes of a file, as they come, and answers with one JSON object (see
 //! [`Outcome`]), or with a line for each recording in an archive. A file that cannot be read is an answer like any
 //! other: 200. 413: larger than is allowed; 500, 503, 507: not the file's fault, bring it again later. Errors are told as under
 //! `/api/v1/buffer`.
@@ -23,7 +23,8 @@ use super::Site;
 use super::buffer::{Answer, Problem, Refused};
 use crate::activity::{ActivityId, UnixMs};
 use crate::exit::chain;
-use crate::history::{History, HistoryError, Kept, Listed, Outcome, Wanted};
+use crate::history::{History, HistoryError, Kept, Listed, Outcome, Owner, Wanted};
+use crate::roster::{People, RosterError, find_athlete};
 
 /// Bytes that tell what something is.
 const HEAD: usize = 4;
@@ -38,6 +39,8 @@ const NAME_MAX: usize = 1024;
 struct Named {
     #[serde(default)]
     name: String,
+    /// Whose it is: an id, a name, or the beginning of one.
+    athlete: Option<String>,
 }
 
 impl From<HistoryError> for Problem {
@@ -70,10 +73,14 @@ pub(super) fn routes() -> Router<Site> {
 
 async fn import(
     State(site): State<Site>,
-    Query(Named { name }): Query<Named>,
+    Query(Named { name, athlete }): Query<Named>,
     body: Body,
 ) -> Result<Response, Problem> {
     let importer = &site.0.importer;
+    let owner = match athlete {
+        Some(who) => Some(owner(&site.0.roster.people(), &who)?),
+        None => None,
+    };
     let name: String = name.chars().take(NAME_MAX).collect();
     let scratch = importer.scratch().await?;
     let mut file = tokio::fs::File::from_std(scratch.handle()?);
@@ -101,7 +108,7 @@ async fn import(
         written = file.flush().await;
     }
     written.map_err(HistoryError::disk("writing", scratch.path()))?;
-    let outcomes = importer.import(scratch.handle()?, &name).await?;
+    let outcomes = importer.import_for(scratch.handle()?, &name, owner).await?;
     let mut text = String::new();
     for outcome in &outcomes {
         text += &json(outcome);
@@ -112,6 +119,12 @@ async fn import(
         _ => "application/x-ndjson",
     };
     Ok(([(header::CONTENT_TYPE, media_type)], text).into_response())
+}
+
+/// Whose a file is.
+pub(crate) fn owner(people: &People, who: &str) -> Result<Owner, RosterError> {
+    let athlete = find_athlete(people, who)?;
+    Ok(Owner { athlete: athlete.id, consent: athlete.consent.is_some() })
 }
 
 fn json(outcome: &Outcome) -> String {
@@ -134,15 +147,19 @@ async fn ask<T: Send + 'static>(
 struct Which {
     since: Option<String>,
     limit: Option<usize>,
+    athlete: Option<String>,
 }
 
-/// The latest first: `?limit=N`, `?since=2026-06-01T18:00:00Z`.
+/// The latest first: `?limit=N`, `?since=2026-06-01T18:00:00Z`, `?athlete=WHO`.
 async fn activities(State(site): State<Site>, Query(which): Query<Which>) -> Answer<Vec<Listed>> {
     let since = which.since.map(|text| text.parse::<jiff::Timestamp>()).transpose();
     let since =
         since.map_err(|error| problem(StatusCode::BAD_REQUEST, format!("since: {error}")))?;
     let since = since.map(|since| UnixMs(since.as_millisecond()));
-    let wanted = Wanted { since, limit: which.limit, ..Wanted::default() };
+    let people = site.0.roster.people();
+    let whose = which.athlete.map(|who| owner(&people, &who)).transpose()?;
+    let whose = whose.map(|owner| owner.athlete);
+    let wanted = Wanted { since, limit: which.limit, whose, ..Wanted::default() };
     Ok(Json(ask(&site, move |history| history.list(&wanted)).await?))
 }
 

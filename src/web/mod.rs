@@ -36,6 +36,7 @@ use crate::secret::Secret;
 
 pub use api::Status;
 pub use buffer::{Refused, RequeueBody, RewindBody};
+pub(crate) use import::owner;
 pub(crate) use roster::around;
 pub use terra::{Terra, Webhooks};
 

@@ -3,14 +3,16 @@
 #![allow(dead_code, unreachable_pub, reason = "no test needs everything")]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use pulsegate::activity::ActivityId;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
-use pulsegate::history::{self, Bounds, History, Importer, Kept, Wanted};
+use pulsegate::history::{self, Bounds, History, Importer, Kept, Owner, Wanted};
 use pulsegate::intake::Intake;
 use pulsegate::live::Board;
 use pulsegate::reading::{
@@ -46,6 +48,7 @@ pub struct House {
     pub roster: Roster,
     pub teller: Teller,
     pub recorder: Recorder,
+    pub importer: Importer,
     pub history: History,
     pub board: Board,
     pub second: u64,
@@ -96,6 +99,7 @@ impl House {
             roster,
             teller,
             recorder,
+            importer,
             history,
             board,
             second: 0,
@@ -116,21 +120,42 @@ impl House {
     /// So many seconds pass; these straps tell a heart rate every second.
     pub async fn pass(&mut self, seconds: u64, straps: &[(u32, u16)]) {
         for _ in 0..seconds {
-            self.script.pass(Duration::from_secs(1));
-            self.second += 1;
-            for (number, bpm) in straps {
-                let measurement = Measurement::HeartRate(HeartRate {
-                    bpm: *bpm,
-                    contact: Contact::Worn,
-                    energy_kj: None,
-                    rr: vec![RrInterval((61_440 / u32::from(*bpm)) as u16)],
-                    source: Source::Link,
-                });
-                let at = self.clock.now();
-                self.take(Fact::Reading(Reading { strap: strap(*number), at, measurement })).await;
-            }
+            self.second(straps).await;
         }
         self.settle().await;
+    }
+
+    /// A heart at work under this strap, second by second.
+    pub async fn work(&mut self, number: u32, heart: &[u16]) {
+        for bpm in heart {
+            self.second(&[(number, *bpm)]).await;
+        }
+        self.settle().await;
+    }
+
+    /// One second passes.
+    pub async fn second(&mut self, straps: &[(u32, u16)]) {
+        self.script.pass(Duration::from_secs(1));
+        self.second += 1;
+        for (number, bpm) in straps {
+            let measurement = Measurement::HeartRate(HeartRate {
+                bpm: *bpm,
+                contact: Contact::Worn,
+                energy_kj: None,
+                rr: vec![RrInterval((61_440 / u32::from(*bpm)) as u16)],
+                source: Source::Link,
+            });
+            let at = self.clock.now();
+            self.take(Fact::Reading(Reading { strap: strap(*number), at, measurement })).await;
+        }
+    }
+
+    /// A file comes in.
+    pub async fn import(&self, bytes: &[u8], owner: Option<Owner>) -> ActivityId {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let told = within(self.importer.import_for(file, "ride.fit", owner)).await.unwrap();
+        told[0].sessions[0].id
     }
 
     /// Everything is durable, and the recorder has seen it.
@@ -195,7 +220,7 @@ impl House {
     }
 
     pub async fn close(self) {
-        drop((self.recorder, self.teller));
+        drop((self.recorder, self.importer, self.teller));
         close(&self.buffer, self.keeper).await;
     }
 }
