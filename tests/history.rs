@@ -10,6 +10,8 @@ mod operator;
 #[path = "support/rides.rs"]
 #[allow(dead_code, reason = "shared between tests")]
 mod rides;
+#[path = "support/watch.rs"]
+mod watch;
 #[path = "support/fit_writer.rs"]
 mod writer;
 
@@ -138,4 +140,67 @@ fn thousands_of_activities_are_listed_without_reading_each_of_them() {
     assert_eq!((count, &latest[..5]), ("20", "2110-"), "{told:?}");
     assert!(peak.parse::<u64>().unwrap() < 24 << 10, "{told:?}");
     assert_eq!(listed(&data_dir, &[]).len(), MANY + 1);
+}
+
+/// Runs `pulsegate` on a folder, and gives what it prints.
+fn run(data_dir: &Path, arguments: &[&str]) -> String {
+    let all = [arguments, &["--data-dir", data_dir.to_str().unwrap()]].concat();
+    let output = output(&all);
+    assert!(output.status.success(), "{all:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn the_same_ride_as_fit_tcx_and_gpx_is_one_with_the_others_below_and_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let start = pulsegate::activity::UnixMs::from_seconds(1_780_000_000);
+    let ride = watch::ride(&watch::heart(1, 900), start, 5);
+    std::fs::write(file("ride.fit"), ride).unwrap();
+    run(&data_dir, &["import", &file("ride.fit")]);
+    for format in ["tcx", "gpx"] {
+        let place = file(&format!("ride.{format}"));
+        run(&data_dir, &["export", "last", "--format", format, "--output", &place]);
+    }
+    // Whatever comes first, FIT is the better one.
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    run(&data_dir, &["athlete", "add", "Aino", "--consent", "v1"]);
+    run(&data_dir, &["athlete", "add", "Ben"]);
+    for name in ["ride.gpx", "ride.tcx", "ride.fit"] {
+        run(&data_dir, &["import", &file(name)]);
+    }
+    let all = history(&data_dir);
+    let by_format = |format: &str| all.iter().find(|one| one["format"] == format).unwrap();
+    let fit = &by_format("fit")["activity"];
+    assert!(by_format("fit").get("same_as").is_none(), "{all:?}");
+    assert_eq!((&by_format("tcx")["same_as"], &by_format("gpx")["same_as"]), (fit, fit));
+    let table = run(&data_dir, &["history"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 3 && lines[0].contains(fit.as_str().unwrap()), "{table}");
+    assert!(lines[1].contains("also: ") && lines[2].contains("also: "), "{table}");
+
+    // Nobody's until somebody says whose; all of it is hers then, and nobody else's afterwards.
+    assert!(listed(&data_dir, &["--athlete", "Aino"]).is_empty());
+    let claimed = run(&data_dir, &["import", "--athlete", "Aino", &file("ride.fit")]);
+    assert!(claimed.starts_with("duplicate") && claimed.contains("whose it is"), "{claimed}");
+    assert_eq!(listed(&data_dir, &["--athlete", "Aino"]).len(), 3);
+    assert!(run(&data_dir, &["history"]).contains("Aino"));
+    let refused = run(&data_dir, &["import", "--athlete", "Ben", &file("ride.fit")]);
+    assert!(refused.contains("duplicate") && !refused.contains("whose it is"), "{refused}");
+    assert!(listed(&data_dir, &["--athlete", "Ben"]).is_empty());
+    let unknown = output(&[
+        "import",
+        "--athlete",
+        "Cleo",
+        &file("ride.fit"),
+        "--data-dir",
+        data_dir.to_str().unwrap(),
+    ]);
+    assert_eq!(unknown.status.code(), Some(64), "{}", text(&unknown.stderr));
+
+    let forgotten = run(&data_dir, &["athlete", "forget", "Aino"]);
+    assert!(forgotten.contains("erased: 3 imported activities"), "{forgotten}");
+    assert!(history(&data_dir).is_empty());
+    assert_eq!(std::fs::read_dir(data_dir.join("history/originals")).unwrap().count(), 0);
 }
