@@ -24,6 +24,7 @@ use crate::buffer::{self, Buffer, BufferError, Keeper};
 use crate::clock::{Clock, SyncSource};
 use crate::config::{self, Config, Connect};
 use crate::exit::{Exit, Failure, chain};
+use crate::floor::Floor;
 use crate::history::{self, Bounds, History, Importer, Inbox};
 use crate::intake::Intake;
 use crate::live::Board;
@@ -341,6 +342,12 @@ impl House {
                 })
             }
         };
+        let floor = Floor::new(
+            self.intake.clone(),
+            self.buffer.clone(),
+            roster.clone(),
+            self.clock.clone(),
+        );
         let site = web::Site::new(web::Parts {
             gateway: self.gateway,
             config: self.config.clone(),
@@ -348,6 +355,7 @@ impl House {
             buffer: self.buffer.clone(),
             importer,
             roster: roster.clone(),
+            floor,
             clock: self.clock.clone(),
             wall,
             stop: stop_sources.clone(),

@@ -46,6 +46,7 @@ pub mod buffer;
 pub mod history;
 pub mod inspect;
 
+pub mod floor;
 pub mod format;
 pub mod normalize;
 pub mod sink;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::reading::{
     Contact, Entry, EntryId, Event, EventKind, Fact, Measurement, Reading, StrapId, StrapInfo,
 };
-use crate::session::SessionSummary;
+use crate::session::{ClassId, Classes, SessionSummary};
 
 /// A strap not heard of for so long is not shown any more.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
@@ -103,6 +103,8 @@ pub struct Adapter {
 /// A session that goes on.
 #[derive(Debug, Clone)]
 pub struct LiveSession {
+    /// The class that it is part of.
+    pub class: Option<ClassId>,
     /// What it sums up to so far.
     pub effort: SessionSummary,
 }
@@ -114,6 +116,10 @@ pub struct Snapshot {
     pub straps: BTreeMap<StrapId, Strap>,
     /// Sessions that go on, by strap.
     pub sessions: BTreeMap<StrapId, LiveSession>,
+    /// Classes that run, and that ended not long ago.
+    pub classes: Classes,
+    /// How far the recorder has followed the log for these; `None` until it has come to its end.
+    pub followed: Option<EntryId>,
     /// Sinks by name.
     pub sinks: BTreeMap<String, Sink>,
     /// Adapters by name (`hci0`).
@@ -169,9 +175,18 @@ impl Board {
         });
     }
 
-    /// Notes the sessions that go on.
-    pub fn sessions(&self, sessions: BTreeMap<StrapId, LiveSession>) {
-        self.snapshot.send_modify(|snapshot| snapshot.sessions = sessions);
+    /// Notes the sessions and classes that go on, as the log has them up to there.
+    pub fn sessions(
+        &self,
+        sessions: BTreeMap<StrapId, LiveSession>,
+        classes: Classes,
+        followed: EntryId,
+    ) {
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.sessions = sessions;
+            snapshot.classes = classes;
+            snapshot.followed = Some(followed);
+        });
     }
 
     /// Notes how a sink is doing.

@@ -3,10 +3,13 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::oneshot;
+
 use crate::athlete::Sex;
 use crate::clock::{Clock, SyncSource};
 use crate::config::{Config, File, Sink};
 use crate::exit::{Exit, Failure};
+use crate::floor::StartBody;
 use crate::format::EntryFormat;
 use crate::gateway::{self, Source};
 use crate::roster::desk::{self, Moment};
@@ -32,6 +35,10 @@ const NAMES: [&str; 12] = [
     "Luca",
 ];
 
+/// What they do together.
+const CLASS: &str = "Spin";
+const CLASS_MINUTES: u16 = 45;
+
 const USUAL: &str = "127.0.0.1:7373";
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -54,17 +61,30 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     );
     enter(&folder.0, settings)?;
     let straps = args.straps;
-    let result = gateway::run(config, Source::Simulated(settings), |ready| {
+    let (told, ready) = oneshot::channel();
+    let running = gateway::run(config, Source::Simulated(settings), |ready| {
         println!("\n  Pulsegate demo: {straps} virtual straps\n");
         println!("  wall page   {}", ready.wall.as_deref().unwrap_or("none"));
         println!("  readings    tail -f {}", readings.display());
         println!("  people      pulsegate athlete list --data-dir {}", ready.data_dir.display());
         println!("  status      pulsegate status --data-dir {}", ready.data_dir.display());
+        println!("  a class     pulsegate class list --data-dir {}", ready.data_dir.display());
         println!("  stop        Ctrl-C; the folder is thrown away\n");
-    })
-    .await;
+        // Nobody waits any more when it was stopped meanwhile.
+        let _ = told.send(ready.data_dir);
+    });
+    let (result, ()) = tokio::join!(running, begin_class(ready));
     drop(folder);
     result
+}
+
+/// Begins a class through the door that everybody uses, once the daemon runs.
+async fn begin_class(ready: oneshot::Receiver<PathBuf>) {
+    let Ok(data_dir) = ready.await else { return };
+    let body = StartBody { name: CLASS.to_owned(), minutes: Some(CLASS_MINUTES) };
+    if let Err(failure) = super::floor::start(&data_dir, &body).await {
+        tracing::warn!(error = %failure.error, "no class begins in the demo");
+    }
 }
 
 /// Enters the people, each with a strap.

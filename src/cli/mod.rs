@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod desk;
 mod export;
+mod floor;
 mod history;
 mod import;
 mod progress;
@@ -53,6 +54,12 @@ enum Command {
     Athlete(athlete::Args),
     /// Who wears which strap
     Strap(strap::Args),
+    /// Begin, end and show classes
+    Class(floor::ClassArgs),
+    /// Somebody begins now, also as part of a class
+    CheckIn(floor::CheckIn),
+    /// Somebody is done
+    CheckOut(floor::CheckOut),
     /// Look into what is kept, take it out, deliver it once more, repair it.
     Buffer(buffer::Args),
 }
@@ -114,6 +121,9 @@ pub async fn main(args: Args) -> Result<(), Failure> {
         Command::Export(args) => export::run(&args),
         Command::Athlete(args) => athlete::run(args).await,
         Command::Strap(args) => strap::run(args).await,
+        Command::Class(args) => floor::class(args).await,
+        Command::CheckIn(args) => floor::check_in(args).await,
+        Command::CheckOut(args) => floor::check_out(args).await,
         Command::Buffer(args) => buffer::run(args).await,
     }
 }

@@ -377,8 +377,12 @@ impl Recorder {
 
     fn show(&self, now: &At) {
         let sessions = self.tracker.sessions(now, &self.known.timeline);
-        let live = sessions.map(|(session, effort)| (session.strap, LiveSession { effort }));
-        self.parts.board.sessions(live.collect());
+        let live = sessions.map(|(session, effort)| {
+            let class = session.class.map(|class| class.id);
+            (session.strap, LiveSession { class, effort })
+        });
+        let classes = self.tracker.classes().clone();
+        self.parts.board.sessions(live.collect(), classes, self.tracker.next());
     }
 
     /// Keeps what is known so far.

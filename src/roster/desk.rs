@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::people::{ATHLETES_MAX, Of, People, Record, STRAPS_MAX, Strap};
 use super::worn::Wearing;
 use super::{
-    AssignBody, Assigned, AthleteDone, Edit, Listed, Named, Released, Removed, Roster, RosterError,
-    Shown, StrapBody, StrapDone, StrapListed, WornListed, find,
+    AssignBody, Assigned, AthleteDone, Edit, Listed, Released, Removed, Roster, RosterError, Shown,
+    StrapBody, StrapDone, StrapListed, WornListed, find,
 };
 use crate::activity::UnixMs;
 use crate::athlete::{Athlete, AthleteId, Hide, Profile};
@@ -170,10 +170,12 @@ pub fn straps(people: &People, timeline: &Timeline) -> Vec<StrapListed> {
                     Some(Of::Owner(_)) | None => None,
                 },
                 owner: match of {
-                    Some(Of::Owner(owner)) => people.athlete(owner).map(|athlete| named(athlete)),
+                    Some(Of::Owner(owner)) => {
+                        people.athlete(owner).map(|athlete| find::named(athlete))
+                    }
                     Some(Of::Rental(_)) | None => None,
                 },
-                worn_by: people.wearer(id).map(|athlete| named(athlete)),
+                worn_by: people.wearer(id).map(|athlete| find::named(athlete)),
                 since: worn.map(|last| rfc3339(timeline.place(&last.at).unix_us)),
             }
         })
@@ -182,10 +184,6 @@ pub fn straps(people: &People, timeline: &Timeline) -> Vec<StrapListed> {
         (a.rental.is_none(), a.rental, &a.strap).cmp(&(b.rental.is_none(), b.rental, &b.strap))
     });
     listed
-}
-
-fn named(athlete: &Athlete) -> Named {
-    Named { athlete: athlete.id, display_name: athlete.display_name.clone() }
 }
 
 /// The strap that is meant: one that is known or heard, else a new one as it is printed.
@@ -295,7 +293,7 @@ pub fn remove_strap(roster: &Roster, which: &str, moment: &Moment) -> Result<Rem
         if people.strap(&strap).is_none() && people.wears(&strap).is_none() {
             return Err(find::no_strap(which));
         }
-        let was_worn_by = people.wearer(&strap).map(|athlete| named(athlete));
+        let was_worn_by = people.wearer(&strap).map(|athlete| find::named(athlete));
         let mut records = people.released(&strap, moment.at);
         records.extend(people.strap(&strap).map(|_| Record::Removed(strap.clone())));
         Ok((records, Removed { strap, was_worn_by }))
@@ -316,7 +314,7 @@ pub fn assign(
         let athlete = find::athlete(people, &body.athlete)?;
         let (strap, mut warnings) = strap_or_new(people, which, moment)?;
         let before = people.wearer(&strap).filter(|before| before.id != athlete.id);
-        let taken_from = before.map(|athlete| named(athlete));
+        let taken_from = before.map(|athlete| find::named(athlete));
         if people.strap(&strap).is_none() {
             room_for_strap(people)?;
         }
@@ -337,7 +335,7 @@ pub fn assign(
         let told = Assigned {
             name: find::name_of(people, &strap),
             strap,
-            worn_by: named(&athlete),
+            worn_by: find::named(&athlete),
             taken_from,
             new_strap: matches!(records.first(), Some(Record::Strap(_))),
             changed: !records.is_empty(),
@@ -355,7 +353,7 @@ pub fn release(roster: &Roster, which: &str, moment: &Moment) -> Result<Released
     roster.change(|people| {
         let strap = find::known_strap(people, which)?;
         let records = people.released(&strap, moment.at);
-        let was_worn_by = people.wearer(&strap).map(|athlete| named(athlete));
+        let was_worn_by = people.wearer(&strap).map(|athlete| find::named(athlete));
         let name = find::name_of(people, &strap);
         Ok((records, Released { strap, name, was_worn_by }))
     })
@@ -379,7 +377,7 @@ pub fn release_rentals(roster: &Roster, moment: &Moment) -> Result<Vec<Released>
         let told = rentals.iter().map(|(_, id)| Released {
             strap: (*id).clone(),
             name: find::name_of(people, id),
-            was_worn_by: people.wearer(id).map(|athlete| named(athlete)),
+            was_worn_by: people.wearer(id).map(|athlete| find::named(athlete)),
         });
         let records = rentals.iter().flat_map(|(_, id)| people.released(id, moment.at));
         Ok((records.collect(), told.collect()))

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::RosterError;
 use super::people::{Of, People};
+use super::{Named, RosterError};
 use crate::athlete::{Athlete, AthleteId};
 use crate::reading::StrapId;
 
@@ -100,6 +100,64 @@ pub(super) fn strap(
             Err(RosterError::Refused(text))
         }
     }
+}
+
+/// The straps that are meant by an athlete who wears them or by one of them, and who wears them. A whole id or a number
+/// counts before a name, and a name before a part of an id.
+///
+/// # Errors
+/// When there is none, or more than one, or the athlete wears none.
+pub fn on_the_floor(
+    people: &People,
+    heard: &BTreeSet<StrapId>,
+    text: &str,
+) -> Result<(Vec<StrapId>, Option<Named>), RosterError> {
+    let of_strap = |id: StrapId| {
+        let wearer = people.wearer(&id).map(|athlete| named(athlete));
+        (vec![id], wearer)
+    };
+    let by_strap = strap(people, heard, text);
+    let whole = text.trim().trim_start_matches('#');
+    let is_whole = |id: &StrapId| {
+        id.as_str().eq_ignore_ascii_case(whole)
+            || whole.parse().is_ok_and(|number| people.rental(number).is_some_and(|r| r.id == *id))
+    };
+    if let Ok(Some(id)) = &by_strap
+        && is_whole(id)
+    {
+        return Ok(of_strap(id.clone()));
+    }
+    match (athlete(people, text), by_strap) {
+        (Ok(athlete), by_strap) => {
+            let is_name = athlete.display_name.to_lowercase() == text.trim().to_lowercase();
+            if let (false, Ok(Some(id))) = (is_name, &by_strap) {
+                let text = format!(
+                    "{text:?} may be {} or strap {id}; give the whole name or id",
+                    athlete.display_name
+                );
+                return Err(RosterError::Refused(text));
+            }
+            let straps = people.worn_now(athlete.id);
+            if straps.is_empty() {
+                let name = &athlete.display_name;
+                return Err(RosterError::Refused(format!(
+                    "{name} wears no strap; `pulsegate strap assign STRAP {name:?}` gives them one"
+                )));
+            }
+            Ok((straps, Some(named(&athlete))))
+        }
+        (Err(RosterError::NotFound(_)), Ok(Some(id))) => Ok(of_strap(id)),
+        (Err(RosterError::NotFound(_)), Ok(None)) => Err(RosterError::NotFound(format!(
+            "there is nobody and no strap of the name {text:?}; `pulsegate athlete list` and `pulsegate strap list` show \
+             who and which there are"
+        ))),
+        (Err(RosterError::NotFound(_)), Err(error)) | (Err(error), _) => Err(error),
+    }
+}
+
+/// A person by the name that is shown.
+pub(super) fn named(athlete: &Athlete) -> Named {
+    Named { athlete: athlete.id, display_name: athlete.display_name.clone() }
 }
 
 /// The strap that is meant, as far as it is known.

@@ -47,7 +47,7 @@ pub use document::{
     StrapDone, StrapListed, WornListed,
 };
 pub use edit::{Edit, Field};
-pub use find::{athlete as find_athlete, short};
+pub use find::{athlete as find_athlete, on_the_floor, short};
 pub use forget::{Around, Forgotten, Remains, Traces, forget, traces};
 pub use people::{
     ATHLETES_MAX, CHANGES_MAX, Change, Of, People, Record, STRAPS_MAX, Strap, Wearer,

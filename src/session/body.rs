@@ -1,10 +1,12 @@
 //! What is known of a body at a time: what each formula asks for, or nothing where something is missing.
 
+use super::axis::year;
 use super::energy::Keytel;
 use super::load::Banister;
 use super::max_hr::{age_years, of};
 use super::zones::Zones;
 use crate::athlete::{MaxHr, Profile};
+use crate::timeline::Placed;
 
 /// Weights that a scale was right about, in kilograms.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 15.0..=400.0;
@@ -23,6 +25,11 @@ pub struct Body {
 }
 
 impl Body {
+    /// What a profile says at that time: the same for a session and for whoever looks at it.
+    pub fn at(profile: &Profile, time: &Placed) -> Self {
+        Self::new(profile, year(time))
+    }
+
     /// What a profile says in the calendar year `year`; `None` while nobody knows the date, and so no age.
     pub fn new(profile: &Profile, year: Option<i32>) -> Self {
         let age_years = profile.birth_year.zip(year).and_then(|(born, year)| age_years(born, year));

@@ -63,6 +63,11 @@ impl Begun {
         }
     }
 
+    /// The same in whole seconds, begun ones included.
+    pub fn left_s(&self, now: &At, timeline: &Timeline) -> u32 {
+        u32::try_from(self.left_us(now, timeline).div_ceil(1_000_000)).unwrap_or(u32::MAX)
+    }
+
     /// When it was over, if it is by now. For an end that nobody saw, as the boot that runs would have stamped it.
     pub fn over_since(&self, now: &At, timeline: &Timeline) -> Option<At> {
         let planned_us = u64::from(self.planned_s) * 1_000_000;
@@ -122,11 +127,11 @@ impl Classes {
     }
 
     /// Those that run.
-    pub fn running<'a>(
+    pub fn running<'a, 'now>(
         &'a self,
-        now: &'a At,
-        timeline: &'a Timeline,
-    ) -> impl Iterator<Item = &'a Begun> {
+        now: &'now At,
+        timeline: &'now Timeline,
+    ) -> impl Iterator<Item = &'a Begun> + use<'a, 'now> {
         self.0.iter().filter(|class| class.over_since(now, timeline).is_none())
     }
 
@@ -137,7 +142,7 @@ impl Classes {
     }
 
     /// The one that runs, when it is the only one.
-    pub fn only<'a>(&'a self, now: &'a At, timeline: &'a Timeline) -> Option<&'a Begun> {
+    pub fn only(&self, now: &At, timeline: &Timeline) -> Option<&Begun> {
         let mut running = self.running(now, timeline);
         let first = running.next();
         first.filter(|_| running.next().is_none())

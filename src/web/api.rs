@@ -12,14 +12,16 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Site, assets};
-use crate::athlete::Athlete;
+use super::{Site, assets, ranking};
+use crate::athlete::{Athlete, MaxHr};
 use crate::buffer::{Health, Letters};
 use crate::format::samples::rfc3339;
 use crate::live::{self, GONE_AFTER, Link, SinkState, Snapshot};
 use crate::reading::{Contact, StrapId};
 use crate::roster::People;
-use crate::session::zones;
+use crate::session::Body;
+use crate::session::zones::{self, Zones};
+use crate::timeline::Placed;
 
 /// The whole board is sent so often: simpler than differences, and it heals itself.
 const TILES_EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +36,7 @@ struct Tiles<'a> {
     label: Option<&'a str>,
     time: String,
     tiles: Vec<Tile<'a>>,
+    classes: Vec<ClassTile<'a>>,
     straps: Straps,
     sinks: Vec<SinkTile<'a>>,
     buffer: Waiting,
@@ -53,6 +56,16 @@ struct Tile<'a> {
     rssi_dbm: Option<i16>,
     /// Effort points of the session that goes on.
     points: Option<u32>,
+    /// Place by these in the class, of whoever does not hide from it.
+    place: Option<usize>,
+    /// What zone and percentage are taken from, unless it is what the configuration says for everybody.
+    max_hr: Option<MaxHr>,
+}
+
+#[derive(Serialize)]
+struct ClassTile<'a> {
+    name: &'a str,
+    left_s: u32,
 }
 
 #[derive(Serialize)]
@@ -76,6 +89,9 @@ impl Site {
     fn tiles<'a>(&'a self, snapshot: &'a Snapshot, people: &'a People) -> Tiles<'a> {
         let now = Instant::now();
         let site = &*self.0;
+        let (at, timeline) = (site.clock.now(), self.timeline());
+        let today = timeline.place(&at);
+        let places = ranking::places(snapshot, people);
         let recent = snapshot.straps.iter().filter(|(_, strap)| now - strap.seen < GONE_AFTER);
         let recent: Vec<_> = recent.collect();
         let connected = recent.iter().filter(|(_, strap)| strap.link == Link::Connected).count();
@@ -83,9 +99,11 @@ impl Site {
             let wearer = people.wearer(id).map(AsRef::as_ref);
             let is_hidden = wearer.is_some_and(|wearer| wearer.hide.tile);
             let points = snapshot.sessions.get(id).and_then(|session| session.effort.points);
+            let points = points.filter(|_| !wearer.is_some_and(|wearer| wearer.hide.numbers));
             (!is_hidden).then(|| Tile {
-                points: points.map(|points| points as u32),
-                ..self.tile(id, strap, wearer, now)
+                points: points.map(|points| ranking::whole(Some(points))),
+                place: places.get(id).copied(),
+                ..self.tile(id, strap, wearer, now, &today)
             })
         });
         let committed = site.buffer.state().borrow().committed;
@@ -96,6 +114,11 @@ impl Site {
             time: rfc3339(site.clock.now().unix_us()),
             straps: Straps { connected, seen: recent.len() },
             tiles: tiles.collect(),
+            classes: snapshot
+                .classes
+                .running(&at, &timeline)
+                .map(|class| ClassTile { name: &class.name, left_s: class.left_s(&at, &timeline) })
+                .collect(),
             sinks: snapshot
                 .sinks
                 .iter()
@@ -111,6 +134,7 @@ impl Site {
         strap: &live::Strap,
         wearer: Option<&'a Athlete>,
         now: Instant,
+        today: &Placed,
     ) -> Tile<'a> {
         let config = &self.0.config;
         let known = config.straps.get(id);
@@ -119,15 +143,13 @@ impl Site {
             Some((_, contact, at)) => (contact, at),
             None => (Contact::Unknown, strap.seen),
         };
-        let max = wearer
-            .and_then(|wearer| wearer.profile.max_hr)
-            .map(|max| max.bpm)
+        let body = wearer.map(|wearer| Body::at(&wearer.profile, today)).unwrap_or_default();
+        let max_bpm = body.max.map(|max| max.bpm);
+        let max = max_bpm
             .or(known.and_then(|known| known.max_heart_rate_bpm))
             .unwrap_or(config.web.max_heart_rate_bpm);
-        let zone = bpm.map(|bpm| match wearer.and_then(|wearer| wearer.profile.zones_from_bpm) {
-            Some(zones) => zones.iter().map(|from| u8::from(bpm >= *from)).sum(),
-            None => zones::zone(bpm, max),
-        });
+        let zones = body.zones.unwrap_or_else(|| Zones::of_max(max));
+        let zone = bpm.map(|bpm| zones.zone(bpm));
         let label = known.and_then(|known| known.label.as_deref());
         let shown = bpm.filter(|_| !wearer.is_some_and(|wearer| wearer.hide.numbers));
         Tile {
@@ -142,6 +164,8 @@ impl Site {
             battery_percent: strap.battery_percent,
             rssi_dbm: strap.rssi_dbm,
             points: None,
+            place: None,
+            max_hr: body.max.filter(|_| !wearer.is_some_and(|wearer| wearer.hide.numbers)),
         }
     }
 }

@@ -7,7 +7,9 @@ mod api;
 mod assets;
 mod auth;
 mod buffer;
+mod floor;
 mod import;
+mod ranking;
 mod roster;
 mod terra;
 
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::Buffer;
 use crate::clock::Clock;
 use crate::config;
+use crate::floor::Floor;
 use crate::history::Importer;
 use crate::live::Board;
 use crate::roster::Roster;
@@ -57,6 +60,7 @@ struct Inner {
     buffer: Buffer,
     importer: Importer,
     roster: Roster,
+    floor: Floor,
     clock: Clock,
     started: Instant,
     wall: Option<Wall>,
@@ -86,6 +90,8 @@ pub struct Parts {
     pub importer: Importer,
     /// Who is who.
     pub roster: Roster,
+    /// Classes and check-ins.
+    pub floor: Floor,
     /// For the time on the page.
     pub clock: Clock,
     /// The wall page, if there is one.
@@ -97,7 +103,8 @@ pub struct Parts {
 impl Site {
     /// The pages of this box.
     pub fn new(parts: Parts) -> Self {
-        let Parts { gateway, config, board, buffer, importer, roster, clock, wall, stop } = parts;
+        let Parts { gateway, config, board, buffer, importer, roster, floor, clock, wall, stop } =
+            parts;
         let watchers = Arc::new(Semaphore::new(WATCHERS));
         let started = Instant::now();
         Self(Arc::new(Inner {
@@ -107,6 +114,7 @@ impl Site {
             buffer,
             importer,
             roster,
+            floor,
             clock,
             started,
             wall,
@@ -201,6 +209,7 @@ pub async fn serve_local(site: Site, listener: UnixListener) -> io::Result<()> {
         .merge(buffer::routes())
         .merge(import::routes())
         .merge(roster::routes())
+        .merge(floor::routes())
         .with_state(site);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -69,7 +69,7 @@ impl Site {
         Moment { at, unix_us, heard: Some(heard) }
     }
 
-    fn timeline(&self) -> Arc<Timeline> {
+    pub(super) fn timeline(&self) -> Arc<Timeline> {
         self.0.buffer.timeline().borrow().clone()
     }
 

@@ -33,6 +33,7 @@ export function App({ board, link, silentMs, now, screen, gap, digits, text }: A
       <Header
         board={board}
         connection={connection(link, board !== null, silentMs)}
+        silentMs={silentMs}
         now={idle ? null : now}
         text={text}
       />

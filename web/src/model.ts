@@ -16,6 +16,14 @@ export interface LiveTile {
   rssi_dbm: number | null;
   /** Effort points of the session that goes on; null when there is none, or they are not known. */
   points: number | null;
+  /** Place by effort points in the class; null for whoever is in none, or does not want to be ranked. */
+  place: number | null;
+}
+
+export interface LiveClass {
+  name: string;
+  /** What is left of it, in seconds. */
+  left_s: number;
 }
 
 export interface LiveSink {
@@ -28,6 +36,8 @@ export interface LiveBoard {
   label: string | null;
   time: string;
   tiles: LiveTile[];
+  /** The classes that run, the first one first. */
+  classes: LiveClass[];
   straps: { connected: number; seen: number };
   sinks: LiveSink[];
   buffer: { waiting: number };
@@ -40,6 +50,7 @@ export function parseBoard(data: string): LiveBoard | null {
   return {
     ...(value as unknown as LiveBoard),
     straps: (value.straps as LiveBoard["straps"]) ?? { connected: value.tiles.length, seen: value.tiles.length },
+    classes: Array.isArray(value.classes) ? value.classes : [],
     sinks: Array.isArray(value.sinks) ? value.sinks : [],
   };
 }

@@ -25,6 +25,7 @@ export interface Strings {
   sayBpm: string;
   sayNoBpm: string;
   sayZone: string;
+  sayPlace: string;
   sayPercent: string;
   sayBattery: string;
   sayAge: Counted;
@@ -53,6 +54,7 @@ export const STRINGS = {
     sayBpm: "{n} beats per minute",
     sayNoBpm: "no heart rate",
     sayZone: "zone {n}",
+    sayPlace: "place {n}",
     sayPercent: "{p} of maximum",
     sayBattery: "battery low, {p}",
     sayAge: { one: "last reading {n} second ago", other: "last reading {n} seconds ago" },
@@ -79,6 +81,7 @@ export const STRINGS = {
     sayBpm: "{n} Schläge pro Minute",
     sayNoBpm: "keine Herzfrequenz",
     sayZone: "Zone {n}",
+    sayPlace: "Platz {n}",
     sayPercent: "{p} vom Maximum",
     sayBattery: "Batterie schwach, {p}",
     sayAge: { one: "letzter Messwert vor {n} Sekunde", other: "letzter Messwert vor {n} Sekunden" },
@@ -105,6 +108,7 @@ export const STRINGS = {
     sayBpm: "{n} battements par minute",
     sayNoBpm: "pas de fréquence cardiaque",
     sayZone: "zone {n}",
+    sayPlace: "place {n}",
     sayPercent: "{p} du maximum",
     sayBattery: "batterie faible, {p}",
     sayAge: { one: "dernière mesure il y a {n} seconde", other: "dernière mesure il y a {n} secondes" },
@@ -131,6 +135,7 @@ export const STRINGS = {
     sayBpm: "{n} latidos por minuto",
     sayNoBpm: "sin frecuencia cardíaca",
     sayZone: "zona {n}",
+    sayPlace: "puesto {n}",
     sayPercent: "{p} del máximo",
     sayBattery: "batería baja, {p}",
     sayAge: { one: "última lectura hace {n} segundo", other: "última lectura hace {n} segundos" },
@@ -157,6 +162,7 @@ export const STRINGS = {
     sayBpm: "{n} lyöntiä minuutissa",
     sayNoBpm: "ei syketietoa",
     sayZone: "alue {n}",
+    sayPlace: "sija {n}",
     sayPercent: "{p} maksimista",
     sayBattery: "paristo vähissä, {p}",
     sayAge: { one: "viimeisin mittaus {n} sekunti sitten", other: "viimeisin mittaus {n} sekuntia sitten" },

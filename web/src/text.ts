@@ -9,6 +9,8 @@ export interface Text {
   number(value: number): string;
   percent(value: number): string;
   seconds(ms: number): string;
+  /** Minutes and seconds, as on a stopwatch. */
+  timer(seconds: number): string;
   clock(at: Date): string;
   date(at: Date): string;
   counted(text: Counted, count: number): string;
@@ -34,6 +36,7 @@ export function textFor(wanted: string | undefined): Text {
     number: (value) => number.format(value),
     percent: (value) => percent.format(value / 100),
     seconds: (ms) => number.format(Math.floor(ms / 1000)),
+    timer: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
     clock: (at) => withoutDayPeriod(clock.formatToParts(at)),
     date: (at) => date.format(at),
     counted: (text, count) =>

@@ -22,6 +22,7 @@ export interface TileView {
   fill: string;
   /** Small signs; empty means that there is nothing to say. */
   points: string;
+  place: string;
   trouble: string;
   age: string;
   battery: string;
@@ -46,12 +47,15 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
   const seconds = Math.floor(ageMs / 1000);
   const points = typeof tile.points === "number" ? text.counted(strings.points, tile.points) : "";
 
+  const place = typeof tile.place === "number" ? tile.place : null;
+
   const sentence = [
     tile.name || fill(strings.strap, { id: tile.strap }),
     bpm !== null ? fill(strings.sayBpm, { n: text.number(bpm) }) : zone === null ? strings.sayNoBpm : "",
     zone === null ? "" : fill(strings.sayZone, { n: text.number(zone) }),
     percent && fill(strings.sayPercent, { p: percent }),
     points,
+    place === null ? "" : fill(strings.sayPlace, { n: text.number(place) }),
     trouble,
     stale ? text.counted(strings.sayAge, seconds) : "",
     low ? fill(strings.sayBattery, { p: battery }) : "",
@@ -67,6 +71,7 @@ export function viewOf(tile: LiveTile, ageMs: number, text: Text): TileView | nu
     percent,
     fill: stale ? "stale" : `z${zone ?? 0}`,
     points,
+    place: place === null ? "" : `#${text.number(place)}`,
     trouble,
     age: stale ? `${text.number(seconds)} s` : "",
     battery,

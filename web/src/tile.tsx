@@ -27,6 +27,7 @@ export class Tile extends Component<Props> {
           </span>
           <span class="zone">{view.zone}</span>
           <span class="signs">
+            {view.place && <span class="sign place">{view.place}</span>}
             {view.points && <span class="sign points">{view.points}</span>}
             {view.trouble && (
               <span class="sign trouble">

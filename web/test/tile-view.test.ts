@@ -20,6 +20,7 @@ const ANNA: LiveTile = {
   battery_percent: 97,
   rssi_dbm: -61,
   points: null,
+  place: null,
 };
 
 function see(change: Partial<LiveTile> = {}, ageMs = 420): TileView {
@@ -33,6 +34,13 @@ test("a fresh tile shows everything and is one sentence", () => {
   assert.deepEqual([view.name, view.bpm, view.zone, view.level, view.percent, view.fill], ["Anna", "142", "Z4", 4, "75%", "z4"]);
   assert.deepEqual([view.trouble, view.age, view.battery], ["", "", ""]);
   assert.equal(view.label, "Anna, 142 beats per minute, zone 4, 75% of maximum");
+});
+
+test("a place is shown and said to whoever has one, and to nobody else", () => {
+  const view = see({ points: 41, place: 3 });
+  assert.deepEqual([view.place, view.label], ["#3", "Anna, 142 beats per minute, zone 4, 75% of maximum, 41 points, place 3"]);
+  assert.equal(see({ points: 41 }).place, "");
+  assert.ok(!sameView(view, see({ points: 41, place: 4 })));
 });
 
 test("points are shown and said while a session goes on", () => {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rules;
 use crate::reading::{At, EntryId, HeartRate, StrapId};
-use crate::session::axis::{Axis, between_us, year};
+use crate::session::axis::{Axis, between_us};
 use crate::session::body::Body;
 use crate::session::classes::Classes;
 use crate::session::effort::Effort;
@@ -456,7 +456,7 @@ impl Tracked {
 impl Open {
     fn body(&self, session: &Session) -> Body {
         let profile = self.wearer.map(|wearer| wearer.profile).unwrap_or_default();
-        Body::new(&profile, year(&session.start))
+        Body::at(&profile, &session.start)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Classes on the gym floor, as the log has them.
 
+#[cfg(test)]
 use super::*;
 use crate::reading::GapReason;
 
