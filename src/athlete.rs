@@ -67,6 +67,9 @@ pub struct Profile {
     /// Highest heart rate; where it is not known it is made from the age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_hr: Option<MaxHr>,
+    /// When that was raised because it had been exceeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_hr_raised: Option<Raised>,
     /// Heart rate at rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resting_hr: Option<RestingHr>,
@@ -93,6 +96,17 @@ pub struct MaxHr {
     pub bpm: u16,
     /// Where it comes from.
     pub origin: MaxHrOrigin,
+}
+
+/// A highest heart rate was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// From what.
+    pub from: MaxHr,
+    /// When the session ended that exceeded it, or when somebody decided about it.
+    pub at: UnixMs,
+    /// Nobody has confirmed or rejected it yet.
+    pub open: bool,
 }
 
 /// Where a highest heart rate comes from.

@@ -444,6 +444,7 @@ fn an_athlete_can_be_noted_changed_and_taken_back_field_by_field() {
         hide: Some(Hide { numbers: true, ..Hide::default() }),
         consent: Some("2026-1".to_owned()),
         accounts: vec![Account { provider: "strava".to_owned(), user: "7".to_owned() }],
+        raised_max_hr: None,
         clear: Vec::new(),
     };
     let added = desk::add(&roster, &all, &moment(5)).unwrap().athlete;

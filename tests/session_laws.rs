@@ -25,6 +25,7 @@ fn profile() -> Profile {
         max_hr: Some(MaxHr { bpm: 187, origin: MaxHrOrigin::Given }),
         resting_hr: Some(RestingHr { bpm: 52, origin: RestingHrOrigin::Given }),
         zones_from_bpm: None,
+        max_hr_raised: None,
     }
 }
 

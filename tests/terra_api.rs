@@ -18,6 +18,7 @@ use daemon::{Daemon, output};
 use gym::{Gym, at};
 use pulsegate::athlete::AthleteId;
 use pulsegate::config::Config;
+use pulsegate::floor::Floor;
 use pulsegate::intake::Intake;
 use pulsegate::reading::{Event, EventKind, Fact, RequestedData};
 use pulsegate::roster::Edit;
@@ -74,8 +75,15 @@ impl Asked {
         let key = secret("wall-key", "wall-wall-wall");
         let wall_key = key.expose().to_owned();
         let stop = CancellationToken::new();
+        let floor = Floor::new(
+            Intake::new(gym.buffer.clone(), gym.board.clone()),
+            gym.buffer.clone(),
+            gym.roster.clone(),
+            gym.clock.clone(),
+        );
         let site = web::Site::new(web::Parts {
             gateway: "box-1".to_owned(),
+            floor,
             config: Config::default(),
             board: gym.board.clone(),
             buffer: gym.buffer.clone(),

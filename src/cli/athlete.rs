@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::Folder;
 use super::buffer::output::{self, Output};
 use super::desk::{Desk, Makes, warn};
-use crate::athlete::{Account, Hide, Sex};
+use crate::athlete::{Account, Hide, Profile, Raised, Sex};
 use crate::exit::Failure;
-use crate::roster::{AthleteDone, Edit, Field, Forgotten, Listed, Shown, short};
+use crate::roster::{AthleteDone, Decision, Edit, Field, Forgotten, Listed, Shown, short};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -78,6 +78,12 @@ struct Change {
     display_name: Option<String>,
     #[command(flatten)]
     facts: Facts,
+    /// A highest heart rate that was raised is right
+    #[arg(long, conflicts_with_all = ["reject_max_hr", "max_hr"])]
+    confirm_max_hr: bool,
+    /// It is as it was before
+    #[arg(long, conflicts_with = "max_hr")]
+    reject_max_hr: bool,
     /// What is not to be known any more
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     clear: Vec<Field>,
@@ -175,6 +181,7 @@ impl Facts {
             zones_from_bpm: self.zones,
             consent: self.consent,
             accounts: self.account,
+            raised_max_hr: None,
             clear,
         }
     }
@@ -216,8 +223,23 @@ async fn serve(desk: &Desk, command: Command) -> Result<(), Failure> {
             say(json, &listed, |listed| table(listed))
         }
         Command::Show(One { who, json, .. }) => say(json, &desk.show(&who).await?, shown),
-        Command::Edit(Change { who, display_name, facts, clear, json, .. }) => {
-            let done = desk.edit(&who, &facts.edit(display_name, clear)).await?;
+        Command::Edit(Change {
+            who,
+            display_name,
+            facts,
+            confirm_max_hr,
+            reject_max_hr,
+            clear,
+            json,
+            ..
+        }) => {
+            let raised_max_hr = match (confirm_max_hr, reject_max_hr) {
+                (true, _) => Some(Decision::Confirm),
+                (false, true) => Some(Decision::Reject),
+                (false, false) => None,
+            };
+            let edit = Edit { raised_max_hr, ..facts.edit(display_name, clear) };
+            let done = desk.edit(&who, &edit).await?;
             warn(&done.warnings);
             say(json, &done, |done| format!("{}: noted\n", done.athlete.display_name))
         }
@@ -238,8 +260,10 @@ pub(super) fn say<T: Serialize>(
 fn table(listed: &[Listed]) -> String {
     let mut text = String::new();
     if !listed.is_empty() {
-        text +=
-            &format!("{:<24} {:<9} {:<18} {:<18} {}\n", "NAME", "ID", "WEARS", "OWNS", "CONSENT");
+        text += &format!(
+            "{:<24} {:<9} {:<18} {:<18} {:<7} {}\n",
+            "NAME", "ID", "WEARS", "OWNS", "CONSENT", "MAX HR"
+        );
     }
     let straps = |straps: &[crate::reading::StrapId]| match straps {
         [] => "-".to_owned(),
@@ -248,12 +272,13 @@ fn table(listed: &[Listed]) -> String {
     for Listed { athlete, owns, wears } in listed {
         let line = writeln!(
             text,
-            "{:<24} {:<9} {:<18} {:<18} {}",
+            "{:<24} {:<9} {:<18} {:<18} {:<7} {}",
             athlete.display_name,
             short(athlete.id),
             straps(wears),
             straps(owns),
             if athlete.consent.is_some() { "yes" } else { "no" },
+            max_hr(&athlete.profile, "").unwrap_or_else(|| "-".to_owned()),
         );
         line.expect("a text takes every line");
     }
@@ -275,12 +300,7 @@ fn shown(shown: &Shown) -> String {
     line("birth year", profile.birth_year.map(|year| year.to_string()));
     line("sex", profile.sex.and_then(|sex| word(&sex)));
     line("weight", profile.weight_kg.map(|kg| format!("{kg} kg")));
-    line(
-        "max heart rate",
-        profile
-            .max_hr
-            .map(|max| format!("{} bpm ({})", max.bpm, word(&max.origin).unwrap_or_default())),
-    );
+    line("max heart rate", max_hr(profile, " bpm"));
     line("resting heart rate", profile.resting_hr.map(|rest| format!("{} bpm", rest.bpm)));
     line(
         "zones from",
@@ -339,6 +359,19 @@ fn forgotten(forgotten: &Forgotten) -> String {
         text += &format!("  REMAINS: {}\n           {}\n", left.what, left.until);
     }
     text
+}
+
+/// The highest heart rate, and where it comes from.
+fn max_hr(profile: &Profile, unit: &str) -> Option<String> {
+    let max = profile.max_hr?;
+    let raised = profile.max_hr_raised.filter(|raised| raised.open);
+    let origin = match raised {
+        Some(Raised { from, at, .. }) => {
+            format!("raised from {} on {at}, to be confirmed", from.bpm)
+        }
+        None => word(&max.origin).unwrap_or_default(),
+    };
+    Some(format!("{}{unit} ({origin})", max.bpm))
 }
 
 /// How a plain word is written in JSON.

@@ -25,9 +25,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
-use crate::activity::Item;
+use crate::activity::{Item, UnixMs};
 use crate::athlete::AthleteId;
 use crate::buffer::{Buffer, BufferError, Reader};
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ use crate::history::{Importer, Recording};
 use crate::intake::Intake;
 use crate::live::{Board, LiveSession};
 use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, Measurement, StrapId};
-use crate::roster::{People, Roster, Wearing};
+use crate::roster::{self, People, Roster, Wearing};
 use crate::session::tracker::{Rules, Tracker};
 use crate::session::{ClassId, Command, Ended, Output, Wearer, recording};
 use crate::timeline::Timeline;
@@ -316,7 +316,43 @@ impl Recorder {
                 return Err(Halt::Stopping);
             }
         }
-        Ok(())
+        self.raise(ended).await
+    }
+
+    /// Raises a maximum that was exceeded, trying again for as long as the disk refuses. Done twice for a session it is done
+    /// once.
+    async fn raise(&mut self, ended: &Ended) -> Result<(), Halt> {
+        let Ended { session, summary, .. } = ended;
+        let Some(((who, of_max), reached)) =
+            session.athlete.zip(summary.of_max).zip(summary.exceeded)
+        else {
+            return Ok(());
+        };
+        let lasted_ms = (summary.elapsed_s * 1000.0) as i64;
+        let at = UnixMs(session.start.unix_us.div_euclid(1000)).plus_ms(lasted_ms);
+        loop {
+            let raised = self
+                .parts
+                .roster
+                .aside(move |roster| roster::raise_max_hr(roster, who, of_max, reached, at));
+            match raised.await {
+                Ok(raised) => {
+                    if raised.is_some() {
+                        info!(session = %session.id, "a highest heart rate was raised, and is to be confirmed");
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    warn!(
+                        error = chain(&error),
+                        "a highest heart rate could not be raised, will try again"
+                    );
+                }
+            }
+            if self.parts.stop.run_until_cancelled(sleep(AGAIN)).await.is_none() {
+                return Err(Halt::Stopping);
+            }
+        }
     }
 
     /// Makes the file of a session; `None` when nothing of it is left.
@@ -330,6 +366,12 @@ impl Recorder {
         .await?;
         if readings == 0 {
             return Ok(None);
+        }
+        // The oldest make room first.
+        let first = ended.session.first;
+        if self.parts.buffer.reader().read(first, first.plus(1), 1).await?.is_empty() {
+            let session = ended.session.id;
+            error!(%session, "the first readings of a session had made room before it was recorded: its file lacks them. Is `[buffer] max_mb` too small?");
         }
         let mut activity = outline.activity();
         activity.utc_offset_min = utc_offset_min(activity.start, &self.parts.time_zone);

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::RosterError;
+use super::{RosterError, raise};
 use crate::activity::UnixMs;
 use crate::athlete::{
     Account, Athlete, Consent, Hide, MaxHr, MaxHrOrigin, RestingHr, RestingHrOrigin, Sex,
@@ -67,9 +67,22 @@ pub struct Edit {
     /// Accounts elsewhere, each in the place of one at the same provider.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Account>,
+    /// Whether a highest heart rate that was raised is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised_max_hr: Option<Decision>,
     /// What is not to be known any more. This comes first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clear: Vec<Field>,
+}
+
+/// What somebody says of a highest heart rate that was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It is right.
+    Confirm,
+    /// It is as it was before.
+    Reject,
 }
 
 /// What may be taken back.
@@ -107,6 +120,11 @@ impl Edit {
     /// What does not make sense, and what would; then `athlete` is to be thrown away.
     pub fn onto(&self, athlete: &mut Athlete, now: UnixMs) -> Result<(), RosterError> {
         self.clear.iter().for_each(|field| clear(athlete, *field));
+        match self.raised_max_hr {
+            Some(Decision::Confirm) => raise::confirm(athlete, now)?,
+            Some(Decision::Reject) => raise::reject(athlete, now)?,
+            None => {}
+        }
         if let Some(name) = &self.display_name {
             athlete.display_name = text("display name", name, DISPLAY_MAX)?;
         }
@@ -148,6 +166,9 @@ impl Edit {
         if let Some(bpm) = self.max_hr_bpm {
             let bpm = within("highest heart rate", bpm, &MAX_HR_BPM)?;
             profile.max_hr = Some(MaxHr { bpm, origin: MaxHrOrigin::Given });
+            if let Some(raised) = &mut profile.max_hr_raised {
+                (raised.open, raised.at) = (false, raised.at.max(now));
+            }
         }
         if let Some(bpm) = self.resting_hr_bpm {
             let bpm = within("heart rate at rest", bpm, &RESTING_HR_BPM)?;
@@ -182,7 +203,7 @@ fn clear(athlete: &mut Athlete, field: Field) {
         Field::BirthYear => profile.birth_year = None,
         Field::Sex => profile.sex = None,
         Field::Weight => profile.weight_kg = None,
-        Field::MaxHr => profile.max_hr = None,
+        Field::MaxHr => (profile.max_hr, profile.max_hr_raised) = (None, None),
         Field::RestingHr => profile.resting_hr = None,
         Field::Zones => profile.zones_from_bpm = None,
         Field::Hide => athlete.hide = Hide::default(),

@@ -39,6 +39,7 @@ mod file;
 mod find;
 mod forget;
 mod people;
+mod raise;
 mod told;
 mod worn;
 
@@ -46,12 +47,13 @@ pub use document::{
     AssignBody, Assigned, AthleteDone, Listed, Named, Released, Removed, Shown, StrapBody,
     StrapDone, StrapListed, WornListed,
 };
-pub use edit::{Edit, Field};
+pub use edit::{Decision, Edit, Field};
 pub use find::{athlete as find_athlete, on_the_floor, short};
 pub use forget::{Around, Forgotten, Remains, Traces, forget, traces};
 pub use people::{
     ATHLETES_MAX, CHANGES_MAX, Change, Of, People, Record, STRAPS_MAX, Strap, Wearer,
 };
+pub use raise::raise_max_hr;
 pub use told::{Parts, TellError, Teller};
 pub use worn::{Wearing, Worn};
 

@@ -63,6 +63,7 @@ mod tests {
             sex: Some(Sex::Female),
             weight_kg: Some(62.0),
             max_hr: None,
+            max_hr_raised: None,
             resting_hr: Some(RestingHr { bpm: 55, origin: RestingHrOrigin::Given }),
             zones_from_bpm: None,
         }

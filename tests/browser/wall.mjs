@@ -3,12 +3,14 @@
 //   PULSEGATE_WALL_URL='http://127.0.0.1:8080/?key=…' node tests/browser/wall.mjs
 //
 // PULSEGATE_EXPECT_TILES   how many tiles to wait for (6)
+// PULSEGATE_EXPECT_CLASS   the class whose name and time are to be on the strip (none)
 // PULSEGATE_SCREENSHOT     where to write a picture of the wall (none)
 
 import { openPage, readWall, run } from "./browser.mjs";
 
 const url = process.env.PULSEGATE_WALL_URL;
 const expected = Number(process.env.PULSEGATE_EXPECT_TILES ?? 6);
+const expectedClass = process.env.PULSEGATE_EXPECT_CLASS;
 const picture = process.env.PULSEGATE_SCREENSHOT;
 
 const TILES_WITHIN_MS = 30_000;
@@ -48,6 +50,20 @@ await run("wall", async (browser, checks) => {
   checks.that(listed === expected, "a screen reader finds a list with every tile", listed);
   checks.that(first.connection === "live", "the strip says live", first.connection);
   checks.that((await page.evaluate(() => document.documentElement.lang)) === "en", "the page names its language");
+
+  if (expectedClass) {
+    const readClass = () =>
+      page.evaluate(() => {
+        const text = (selector) => document.querySelector(selector)?.textContent ?? "";
+        return { name: text(".class"), left: text(".classes b") };
+      });
+    const begun = await checks.soon(
+      "the class is on the strip, with the time that is left",
+      readClass,
+      ({ name, left }) => name === expectedClass && /^\d+:[0-5]\d$/.test(left),
+    );
+    await checks.soon("the time that is left goes down", readClass, ({ left }) => left !== begun.left);
+  }
 
   await checks.soon(
     `a heart rate changes within ${CHANGE_WITHIN_MS / 1000} s`,

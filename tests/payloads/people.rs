@@ -26,6 +26,7 @@ pub fn aino() -> Athlete {
             max_hr: Some(MaxHr { bpm: 190, origin: MaxHrOrigin::Given }),
             resting_hr: Some(RestingHr { bpm: 52, origin: RestingHrOrigin::Given }),
             zones_from_bpm: None,
+            max_hr_raised: None,
         },
         hide: Hide::default(),
         consent: Some(Consent { at: START.plus_ms(-86_400_000), text: "2026-1".to_owned() }),

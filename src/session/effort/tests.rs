@@ -33,6 +33,7 @@ fn somebody() -> Body {
         max_hr: Some(MaxHr { bpm: 190, origin: MaxHrOrigin::Given }),
         resting_hr: Some(RestingHr { bpm: 60, origin: RestingHrOrigin::Given }),
         zones_from_bpm: None,
+        max_hr_raised: None,
     };
     Body::new(&profile, Some(2026))
 }
