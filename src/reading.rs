@@ -385,6 +385,8 @@ pub enum GapReason {
     NotStored,
     /// The disk lost them: what was left was put back.
     Damaged,
+    /// Somebody was forgotten. `count` of the places held what is erased; the others hold what they held.
+    Erased,
 }
 
 /// An event and its time.

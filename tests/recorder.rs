@@ -9,17 +9,22 @@ mod watch;
 #[path = "support/house.rs"]
 mod house;
 
+#[path = "support/carve.rs"]
+mod carve;
+
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use carve::{carved, says};
 use house::{EVENING_US, House, script, strap};
 use jiff::tz::TimeZone;
 use pulsegate::activity::{ActivityId, Item, Summary, UnixMs};
 use pulsegate::archive::Archive;
 use pulsegate::fit::{self, Class, Limits};
 use pulsegate::history::{Bounds, History, Kept, Owner, Wanted};
-use pulsegate::reading::{Event, EventKind, Fact};
+use pulsegate::reading::{Entry, EntryId, Event, EventKind, Fact};
 use pulsegate::roster::desk;
 use pulsegate::session::Why;
 use pulsegate::track;
@@ -161,26 +166,6 @@ async fn a_session_goes_on_over_a_crash_and_is_recorded_once_and_as_if_there_had
     assert_eq!(told(&all[0]), told(&all[2]));
 }
 
-/// Whether some file in a folder has these bytes in it.
-fn says(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.is_file() {
-                let bytes = std::fs::read(&path).unwrap();
-                if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
-                    found.push(path.display().to_string());
-                }
-            }
-        }
-    }
-    found
-}
-
 #[tokio::test]
 async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -191,13 +176,20 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     house.assign(2, "Ben");
     house.pass(60, &[(1, 150), (2, 120)]).await;
     house.pass(200, &[]).await;
+    let hers = house.kept();
+    let is_hers = |kept: &&Kept| kept.session.as_ref().unwrap().athlete == Some(aino);
+    let hers = hers.iter().find(is_hers).unwrap().activity.id;
     assert_eq!(house.kept().len(), 2);
     let later = by_the_watch().plus_ms(86_400_000);
     let owner = Some(Owner { athlete: aino, consent: true });
     house.import(&watch::ride(&watch::heart(3, 60), later, 5), owner).await;
     // In the middle of another one.
-    house.pass(60, &[(1, 140)]).await;
+    house.pass(60, &[(1, 140), (2, 121)]).await;
     house.recorder.keep().await;
+    let all = read_all(&house.buffer).await;
+    let is_bens = |entry: &&Entry| matches!(&entry.fact, Fact::Reading(r) if r.strap == strap(2));
+    let bens: Vec<Entry> = all.iter().filter(is_bens).cloned().collect();
+    assert!(!says(folder.path(), "9F6E0001").is_empty());
     let history = folder.path().join("history");
     assert!(!says(&history, &aino.to_string()).is_empty());
     let forgotten = house.forget("Aino").await;
@@ -205,18 +197,36 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     // Their recording is gone, that of the other is there.
     let recordings = std::fs::read_dir(history.join("originals")).unwrap().count();
     assert_eq!(recordings, 1);
-    assert!(!forgotten.remains.is_empty(), "the log is told of");
-    assert_eq!(says(&history, &aino.to_string()), [""; 0]);
-    house.pass(260, &[]).await;
-    house.recorder.keep().await;
-    assert_eq!(says(&history, &aino.to_string()), [""; 0]);
-    assert_eq!(says(folder.path(), "Aino"), [""; 0]);
+    assert_eq!((forgotten.log.readings, forgotten.log.events), (120, 1));
+    let [word] = &forgotten.remains[..] else { panic!("{:?}", forgotten.remains) };
+    assert!(word.what.contains("withdrawn"), "{word:?}");
+    for later in [0, 260] {
+        house.pass(later, &[]).await;
+        house.recorder.keep().await;
+        // Not in any file of the box: the name, the id, the strap of their own, their sessions.
+        for word in ["Aino", &aino.to_string(), "9F6E0001", &hers.to_string()] {
+            let mut found = says(folder.path(), word);
+            // That the strap was worn is known, by somebody; and that it was heard.
+            let of_the_strap = ["roster/people", "history/sessions.json"];
+            found.retain(|path| {
+                word != "9F6E0001" || !of_the_strap.iter().any(|it| path.ends_with(it))
+            });
+            assert_eq!(found, Vec::<std::path::PathBuf>::new(), "{word}");
+        }
+        // Nor their readings, however old a version is looked at; the other's are all there.
+        let carved: BTreeMap<EntryId, Entry> =
+            carved(folder.path()).into_iter().map(|(_, entry)| (entry.id, entry)).collect();
+        let theirs =
+            all.iter().filter(|e| matches!(&e.fact, Fact::Reading(r) if r.strap == strap(1)));
+        assert_eq!(theirs.filter(|entry| carved.contains_key(&entry.id)).count(), 0);
+        assert!(bens.iter().all(|entry| carved.get(&entry.id) == Some(entry)));
+        let left = read_all(&house.buffer).await;
+        assert!(left.iter().filter(is_bens).eq(&bens));
+    }
     let left = house.kept();
     let whose: Vec<_> = left.iter().map(|kept| kept.session.as_ref().unwrap().athlete).collect();
-    // What went on when they were forgotten was somebody's.
-    assert_eq!(whose, [Some(ben), None]);
-    let effort = &left[1].session.as_ref().unwrap().effort;
-    assert_eq!((effort.calories_kcal, effort.points, effort.max_bpm), (None, None, Some(140)));
+    // What went on when they were forgotten is not recorded.
+    assert_eq!(whose, [Some(ben), Some(ben)]);
     house.close().await;
 }
 

@@ -518,13 +518,8 @@ async fn of_who_was_forgotten_no_byte_is_left_and_what_they_wore_was_worn_by_som
         assert!(!mentions(data_dir, name).is_empty(), "{name} is there before");
     }
     let history = pulsegate::history::History::new(data_dir);
-    let around = Around {
-        buffer: None,
-        history: &history,
-        max_days: None,
-        labels: vec!["zlatana's H10"],
-        sinks: vec![],
-    };
+    let around =
+        Around { buffer: None, history: &history, labels: vec!["zlatana's H10"], sinks: vec![] };
     let wearing = Wearing::new(&roster.people(), Arc::default());
     let traces = pulsegate::roster::traces(&roster.people(), &wearing, id).unwrap();
     assert_eq!((traces.worn.len(), traces.owns.len(), traces.accounts.len()), (2, 2, 1));

@@ -7,7 +7,7 @@
 use super::cursor::Span;
 use super::cursors::Cursors;
 use super::record;
-use crate::reading::{Class, Entry, EntryId, EventKind, Fact};
+use crate::reading::{Class, Entry, EntryId, EventKind, Fact, GapReason};
 
 /// Which places are accounted for.
 #[derive(Debug, Default)]
@@ -35,9 +35,13 @@ impl Audit {
         }
         for entry in entries {
             if let Fact::Event(event) = &entry.fact
-                && let EventKind::Gap { first, last, .. } = &event.kind
+                && let EventKind::Gap { first, last, count, reason } = &event.kind
             {
-                self.span(Span::new(*first, last.plus(1)));
+                let span = Span::new(*first, last.plus(1));
+                // Erased entries are places among others.
+                if *reason != GapReason::Erased || *count == Some(span.places()) {
+                    self.span(span);
+                }
             }
         }
     }

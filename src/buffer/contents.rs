@@ -8,11 +8,12 @@ use super::cursor::{Cursor, Span};
 use super::cursors::Cursors;
 use super::journal::index;
 use super::letters::{self, Fate, Letter};
+use super::places::Places;
 use super::record;
 use super::retention::Lost;
 use super::state::Letters;
 use super::store::{Area, Changes, Store};
-use crate::reading::{At, Class, EntryId};
+use crate::reading::{At, Class, EntryId, GapReason};
 use crate::timeline::{Boot, Timeline};
 
 /// What layout a database has. Format 1 had one class of chunks, no letters and no boots; it is read as it is. Format 2
@@ -33,6 +34,8 @@ pub(super) const LETTERS_DROPPED_PREFIX: &str = "letters_dropped/";
 pub(super) const UNTOLD_PREFIX: &str = "untold/";
 /// Followed by the first unused id in hex; the value is the last.
 pub(super) const UNUSED_PREFIX: &str = "unused/";
+/// Followed by the first place of a page in hex; the value is a page of [`Places`] whose entries were erased.
+pub(super) const ERASED_PREFIX: &str = "erased/";
 
 /// What is stored, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub(super) type Requeued = BTreeMap<String, BTreeSet<u64>>;
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) books: Books,
-    /// Place behind the newest entry; `None` when there is none.
+    /// Place behind the newest entry, or behind one that was erased; `None` when there is none.
     pub(super) end: Option<EntryId>,
     /// The same for each class: a commit that failed may have got one of them onto the disk, and not the other.
     pub(super) ends: [EntryId; Class::ALL.len()],
@@ -77,6 +80,7 @@ pub(super) struct Contents {
     pub(super) cursors_version: u64,
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) unused: Vec<(EntryId, EntryId)>,
+    pub(super) erased: Places,
     /// Losses whose gap events may not have become durable.
     pub(super) untold: Vec<Lost>,
     pub(super) timeline: Timeline,
@@ -131,6 +135,12 @@ impl Contents {
             let first = u64::from_str_radix(&first, 16).map_err(|_| store.damaged())?;
             contents.unused.push((EntryId(first), EntryId(last)));
         }
+        for (first, page) in store.named(ERASED_PREFIX)? {
+            let first = u64::from_str_radix(&first, 16).map_err(|_| store.damaged())?;
+            let added = contents.erased.add_page(EntryId(first), &page);
+            added.ok_or_else(|| store.damaged())?;
+        }
+        contents.end = contents.end.max(contents.erased.end());
         for (_, text) in store.named(UNTOLD_PREFIX)? {
             contents.untold.push(serde_json::from_slice(&text).map_err(|_| store.damaged())?);
         }
@@ -146,7 +156,9 @@ impl Contents {
         for (first, last) in &self.unused {
             audit.span(Span::new(*first, last.plus(1)));
         }
-        for lost in &self.untold {
+        self.erased.within(wanted).into_iter().for_each(|run| audit.span(run));
+        // Of what was erased the pages tell, place by place.
+        for lost in self.untold.iter().filter(|lost| lost.reason != GapReason::Erased) {
             audit.span(Span::new(lost.first, lost.last.plus(1)));
         }
         for class in Class::ALL {

@@ -87,6 +87,22 @@ pub enum BufferError {
     /// The disk refused for so long that the entry had to make room in memory.
     #[error("the disk refused for too long: the entry is lost, and a gap is told")]
     NotStored,
+    /// A copy of the log would not fit onto the disk.
+    #[error(
+        "{needed_mb} MB of free space are needed for a while, and there are {free_mb} MB: make room, and ask again"
+    )]
+    NoRoom {
+        /// Megabytes needed.
+        needed_mb: u64,
+        /// Megabytes free.
+        free_mb: u64,
+    },
+    /// What a damaged database holds comes back at the moment.
+    #[error(
+        "what can be read of a damaged database is being put back: ask again once `pulsegate buffer status` does not \
+         say so any more"
+    )]
+    PuttingBack,
     /// There is no such sink.
     #[error("no sink {0:?} has ever had a cursor here")]
     NoSuchSink(String),

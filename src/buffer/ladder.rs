@@ -205,20 +205,35 @@ pub(super) fn rewrite(
     known: Known,
     alive: impl Fn(),
 ) -> Result<Opened, BufferError> {
+    replace(data_dir, known, |old, new| {
+        let keep = |key, value, changes: &mut Changes| changes.put.push((key, value));
+        old.store.copy_into(new, alive, keep)?;
+        // What only the journal had is in the new database, and counted there.
+        let mut books = Changes::default();
+        old.contents.books.put(&mut books);
+        new.commit(&books)
+    })
+}
+
+/// Makes a new database out of the old one, and puts that in its place. The caller has closed the old one. After an error
+/// the old one is as it was; where it was damaged it is set aside, and what is returned is an empty one.
+pub(super) fn replace(
+    data_dir: &Path,
+    known: Known,
+    copy: impl FnOnce(&Opened, &mut Store) -> Result<(), BufferError>,
+) -> Result<Opened, BufferError> {
     let old = open(data_dir, known)?;
     let end = old.contents.end.unwrap_or_default();
     let (path, new) = (database(data_dir), data_dir.join(NEW));
     remove_folder(&new)?;
-    // What only the journal had is in the new database, and counted there.
-    let mut books = Changes::default();
-    old.contents.books.put(&mut books);
-    let copied = Store::open(&new).and_then(|mut new| old.store.copy_into(&mut new, books, alive));
+    let copied = Store::open(&new).and_then(|mut new| copy(&old, &mut new));
     drop(old);
     match copied {
         Ok(()) => {
             rename(&path, &data_dir.join(OLD))?;
             rename(&new, &path)?;
             remove_folder(&data_dir.join(OLD))?;
+            sync_folder(data_dir)?;
             open_with_limit(&path, Expected { end, ..expected(data_dir, known) })
         }
         Err(error) => {

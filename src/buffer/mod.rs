@@ -9,6 +9,7 @@
 //! - What a sink has taken is noted after it has taken it: after a crash a sink may see an entry twice, never miss one.
 //! - The log is bounded, in bytes and in days. When it is full the oldest entries of the lowest class make room; if a
 //!   sink had not taken them yet, that is an ERROR in the log and a gap event in the stream.
+//! - What is erased ([`Buffer::erase`]) is in no file any more; everything else is, whatever happens meanwhile.
 //! - No state of the disk needs a human: a full or failing disk is waited for with entries held in memory, a damaged
 //!   database is set aside, and what no sink has had is carved out of it while collecting goes on.
 //!
@@ -22,12 +23,14 @@ mod audit;
 mod contents;
 mod cursor;
 mod cursors;
+mod erase;
 mod error;
 mod inspect;
 mod journal;
 mod ladder;
 mod letters;
 mod lock;
+mod places;
 mod reader;
 pub mod record;
 mod report;
@@ -51,9 +54,11 @@ use crate::reading::{At, Class, Entry, EntryId, Event, EventKind, Fact, GapReaso
 use crate::timeline::Timeline;
 
 pub use cursor::{Cursor, Span};
+pub use erase::Erased;
 pub use error::BufferError;
 pub use inspect::{Bad, Verified, is_kept_in, is_there_something_of, set_aside_in};
 pub use letters::{Fate, Letter, Rejected};
+pub use places::Places;
 pub use reader::Reader;
 pub use report::{Health, SinkReport};
 pub use state::{Letters, State, Trouble};
@@ -158,6 +163,14 @@ enum Command {
     },
     Rotate {
         reply: Reply<()>,
+    },
+    Erase {
+        places: Places,
+        reply: Reply<Erased>,
+    },
+    NotErased {
+        entries: Vec<Entry>,
+        reply: Reply<Vec<Entry>>,
     },
     Salvage(salvage::Step),
     Ping {

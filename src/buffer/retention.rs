@@ -8,12 +8,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::BufferError;
-use super::contents::{Books, header};
+use super::contents::{Books, UNTOLD_PREFIX, header};
 use super::cursor::Cursor;
 use super::cursors::Cursors;
 use super::record;
 use super::reserve::free_bytes;
-use super::store::{Area, Changes, Store};
+use super::store::{Area, Changes, Store, meta_key};
 use crate::reading::{At, Class, EntryId, GapReason};
 
 /// What is freed at once when the log is full, as a share of its limit. Larger pieces would be fewer gaps to tell of, and
@@ -60,6 +60,21 @@ pub(super) struct Lost {
     /// Counted when it happened.
     #[serde(skip)]
     pub(super) by_sink: BTreeMap<String, u64>,
+}
+
+impl Lost {
+    /// To be told, from this commit on and until it is.
+    pub(super) fn put(&self, changes: &mut Changes) {
+        // A few numbers and names of sinks: it can be written.
+        if let Ok(text) = serde_json::to_vec(self) {
+            changes.put.push((meta_key(&untold_name(self.first)), text.into()));
+        }
+    }
+}
+
+/// The name under which a loss is kept until it is told.
+pub(super) fn untold_name(first: EntryId) -> String {
+    format!("{UNTOLD_PREFIX}{:016x}", first.0)
 }
 
 /// What goes.

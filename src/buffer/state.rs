@@ -37,6 +37,9 @@ pub struct State {
     pub letters: BTreeMap<String, Letters>,
     /// Counts up when entries have come back, or the database is another one: what was read ahead may have holes.
     pub generation: u64,
+    /// Counts up when entries were erased: of what was read before, some must not be handed on
+    /// ([`super::Buffer::not_erased`]).
+    pub erasures: u64,
     /// Entries before this place are being put back from a damaged file: wait before claiming to have had them.
     pub salvaging_before: Option<EntryId>,
     /// Set while the disk refuses.

@@ -4,6 +4,7 @@
 //! `sync_file_range`, which survives no power cut: after each flush the data file is synced through a handle of our
 //! own. And pages above 128 KiB go to side files that are never synced: no value is larger than a chunk.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -62,6 +63,13 @@ impl Area {
             Self::Boots => 3,
             Self::Letters => 4,
         }
+    }
+
+    /// The area and the number of a key; `None` for none of ours.
+    pub(super) fn of(key: &[u8]) -> Option<(Self, u64)> {
+        let all = [Self::Meta, Self::Boots, Self::Letters].into_iter();
+        let area = all.chain(Class::ALL.map(Self::Chunks)).find(|area| area.has(key))?;
+        Some((area, number_of(key)))
     }
 
     fn has(self, key: &[u8]) -> bool {
@@ -299,28 +307,32 @@ impl Store {
         self.tree.get(Area::Chunks(class).key(first.0)).map_err(store("reading"))
     }
 
-    /// Everything, into another database that is empty; `last` is what to write after it. `alive` is called after each
-    /// piece: it may take minutes.
+    /// Everything, into another database that is empty, each value once and by way of `pass`, which says what to write
+    /// for it. `alive` is called after each piece: it may take minutes.
     pub(super) fn copy_into(
         &self,
         other: &mut Self,
-        last: Changes,
         alive: impl Fn(),
+        mut pass: impl FnMut(Vec<u8>, Bytes, &mut Changes),
     ) -> Result<(), BufferError> {
         let mut changes = Changes::default();
         let mut bytes = 0;
+        // The journal has them as they are; the database perhaps a shorter version.
+        let held: BTreeMap<Vec<u8>, Bytes> = self.all_held().collect();
         for pair in self.tree.iter() {
             let (key, value) = pair.map_err(store("copying"))?;
+            if held.contains_key(&*key) {
+                continue;
+            }
             bytes += key.len() + value.len();
-            changes.put.push((key.to_vec(), value));
+            pass(key.to_vec(), value, &mut changes);
             if bytes >= COPY_BYTES {
                 other.commit(&std::mem::take(&mut changes))?;
                 bytes = 0;
                 alive();
             }
         }
-        changes.put.extend(self.all_held());
-        changes.put.extend(last.put);
+        held.into_iter().for_each(|(key, value)| pass(key, value, &mut changes));
         other.commit(&changes)
     }
 

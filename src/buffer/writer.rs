@@ -4,6 +4,7 @@
 //! again, in another database if need be. How it is committed, and what happens when the disk refuses, is in [`commit`].
 
 mod commit;
+mod erasing;
 mod opening;
 mod packing;
 mod read;
@@ -28,6 +29,7 @@ use super::cursors::{CursorFile, Cursors, Kept};
 use super::ladder::{self, Known};
 use super::letters::{self, Fate, Letter, Rejected};
 use super::lock::Lock;
+use super::places::Places;
 use super::reserve::Reserve;
 use super::retention::Lost;
 use super::salvage;
@@ -93,6 +95,8 @@ pub(super) struct Writer {
     lost: BTreeMap<String, u64>,
     /// Losses to be told, or told by an event at this place that is not durable yet.
     untold: Vec<(Lost, Option<EntryId>)>,
+    /// Places whose entries were erased, as far back as anything is kept.
+    erased: Places,
     letter_bytes: u64,
     next_letter: u64,
     /// Numbers of the letters that shall be delivered once more, by sink.
@@ -120,6 +124,8 @@ struct Notes {
     settled: BTreeSet<u64>,
     unused: Vec<(EntryId, EntryId)>,
     used_up: Vec<EntryId>,
+    /// Pages of erased places before which nothing is kept.
+    past: Vec<EntryId>,
     told: Vec<EntryId>,
 }
 
@@ -133,6 +139,7 @@ impl Notes {
             || !self.settled.is_empty()
             || !self.unused.is_empty()
             || !self.used_up.is_empty()
+            || !self.past.is_empty()
             || !self.told.is_empty()
     }
 }
@@ -265,6 +272,13 @@ impl Writer {
             Command::Rotate { reply } => {
                 let _ = reply.send(self.rotate(shared, clock));
             }
+            Command::Erase { places, reply } => {
+                let _ = reply.send(self.erase(&places, shared, clock));
+            }
+            Command::NotErased { mut entries, reply } => {
+                entries.retain(|entry| !self.erased.holds(entry.id));
+                let _ = reply.send(Ok(entries));
+            }
             Command::Salvage(step) => self.salvage_step(step, shared, clock),
             Command::Ping { reply } => {
                 let _ = reply.send(());
@@ -356,7 +370,9 @@ impl Writer {
         Ok(before)
     }
 
-    fn keep_letters(&mut self, sink: &str, rejected: Vec<Rejected>) {
+    fn keep_letters(&mut self, sink: &str, mut rejected: Vec<Rejected>) {
+        // Handed over before they were erased.
+        rejected.retain(|rejected| !self.erased.holds(rejected.entry.id));
         for (count, bytes) in letters::pack(sink, rejected) {
             self.letter_bytes += bytes.len() as u64;
             self.notes.letters.insert(self.next_letter, bytes);
@@ -432,7 +448,7 @@ impl Writer {
         if self.rewrite(shared) { Ok(()) } else { Err(self.unavailable()) }
     }
 
-    fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Known {
         let free = self.pending.front().map_or(self.next, |(entry, _)| entry.id);
         Known { end: self.end, free, wanted: audit::lowest(&self.cursors) }
     }

@@ -193,8 +193,8 @@ impl Command {
             Self::Add(Add { folder, .. }) => (folder, Makes::Folder),
             Self::List(List { folder, .. })
             | Self::Show(One { folder, .. })
-            | Self::Edit(Change { folder, .. })
-            | Self::Forget(One { folder, .. }) => (folder, Makes::Nothing),
+            | Self::Edit(Change { folder, .. }) => (folder, Makes::Nothing),
+            Self::Forget(One { folder, .. }) => (folder, Makes::LogAnew),
         }
     }
 }
@@ -335,19 +335,31 @@ fn shown(shown: &Shown) -> String {
 }
 
 fn forgotten(forgotten: &Forgotten) -> String {
-    let Forgotten { athlete, straps, changes, accounts, sessions, files, damaged_files, remains } =
-        forgotten;
+    let Forgotten {
+        athlete,
+        straps,
+        changes,
+        accounts,
+        sessions,
+        files,
+        log,
+        damaged_files,
+        remains,
+    } = forgotten;
     let mut text = format!("forgotten: the athlete with id {athlete}\n");
-    let mut erased = |count: usize, one: &str, many: &str| {
+    let mut erased = |count: u64, one: &str, many: &str| {
         if count > 0 {
             text += &format!("  erased: {count} {}\n", if count == 1 { one } else { many });
         }
     };
-    erased(straps.len(), "strap of their own", "straps of their own");
-    erased(*accounts, "account elsewhere", "accounts elsewhere");
-    erased(*sessions, "session with its file", "sessions with their files");
-    erased(*files, "imported activity", "imported activities");
-    erased(*damaged_files, "damaged file of the roster", "damaged files of the roster");
+    erased(straps.len() as u64, "strap of their own", "straps of their own");
+    erased(*accounts as u64, "account elsewhere", "accounts elsewhere");
+    erased(*sessions as u64, "session with its file", "sessions with their files");
+    erased(*files as u64, "imported activity", "imported activities");
+    erased(log.readings, "reading in the log", "readings in the log");
+    erased(log.events, "event in the log", "events in the log");
+    erased(log.refused, "refused entry", "refused entries");
+    erased(*damaged_files as u64, "damaged file of the roster", "damaged files of the roster");
     if *changes > 0 {
         let say = if *changes == 1 { "assignment says" } else { "assignments say" };
         text += &format!("  without a name: {changes} {say} \"somebody\" now\n");

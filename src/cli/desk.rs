@@ -48,6 +48,8 @@ pub(super) enum Makes {
     Folder,
     /// What is looked for would be there.
     Nothing,
+    /// The same; the log is made anew without somebody.
+    LogAnew,
 }
 
 impl Desk {
@@ -71,7 +73,11 @@ impl Desk {
             );
             return Err(Failure::new(Exit::Unavailable, text));
         }
-        Ok(Self::Stopped(Box::new(Stopped::open(config, &data_dir)?)))
+        let purpose = match makes {
+            Makes::LogAnew => Purpose::Repair,
+            Makes::Folder | Makes::Nothing => Purpose::Inspect,
+        };
+        Ok(Self::Stopped(Box::new(Stopped::open(config, &data_dir, purpose)?)))
     }
 
     /// Does something at the desk, and leaves the folder to others.
@@ -210,12 +216,16 @@ impl Desk {
 }
 
 impl Stopped {
-    fn open(config: Config, data_dir: &Path) -> Result<Self, Failure> {
+    fn open(config: Config, data_dir: &Path, purpose: Purpose) -> Result<Self, Failure> {
         let clock = Clock::new(gateway::synced_by(&config));
         let clock = clock.map_err(|error| Failure::new(Exit::Software, error))?;
         // First: a daemon that is just starting has the log, and will want the roster.
-        let log = if buffer::is_kept_in(data_dir) {
-            Some(door::open(&config, &door::options(&config, data_dir, Purpose::Inspect))?)
+        let is_there = match purpose {
+            Purpose::Inspect => buffer::is_kept_in(data_dir),
+            Purpose::Collect | Purpose::Repair => buffer::is_there_something_of(data_dir),
+        };
+        let log = if is_there {
+            Some(door::open(&config, &door::options(&config, data_dir, purpose))?)
         } else {
             None
         };
@@ -244,7 +254,7 @@ pub(super) fn failed(error: RosterError) -> Failure {
     let exit = match &error {
         RosterError::NotFound(_) | RosterError::Refused(_) => Exit::Usage,
         RosterError::InUse { .. } | RosterError::BrokenOff(_) => Exit::Unavailable,
-        RosterError::Disk { .. } => Exit::Io,
+        RosterError::Disk { .. } | RosterError::Log(_) | RosterError::History(_) => Exit::Io,
     };
     Failure::new(exit, error)
 }

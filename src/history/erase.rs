@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
+use std::path::PathBuf;
 
 use super::{History, HistoryError, Kept, disk};
 use crate::activity::{ActivityId, FileFormat};
@@ -34,12 +35,7 @@ impl History {
     /// # Errors
     /// When the disk refuses; then some are left.
     pub fn erase(&self, athlete: AthleteId) -> Result<Erased, HistoryError> {
-        let mut kept = Vec::new();
-        for folder in [self.pending(), self.activities()] {
-            for path in disk::documents(&folder)? {
-                kept.extend(disk::load(&path)?.map(|kept| (path, Piece::of(&kept))));
-            }
-        }
+        let kept = self.pieces()?;
         let pieces: Vec<&Piece> = kept.iter().map(|(_, piece)| piece).collect();
         let theirs = workouts_of(athlete, &pieces);
         let mut erased = Erased::default();
@@ -68,6 +64,26 @@ impl History {
             disk::remove(&self.sessions())?;
         }
         Ok(erased)
+    }
+
+    /// What [`History::erase`] would erase, what is half taken in among it.
+    ///
+    /// # Errors
+    /// When the disk does not let it be read.
+    pub fn activities_of(&self, athlete: AthleteId) -> Result<BTreeSet<ActivityId>, HistoryError> {
+        let kept = self.pieces()?;
+        let pieces: Vec<&Piece> = kept.iter().map(|(_, piece)| piece).collect();
+        Ok(workouts_of(athlete, &pieces))
+    }
+
+    fn pieces(&self) -> Result<Vec<(PathBuf, Piece)>, HistoryError> {
+        let mut kept = Vec::new();
+        for folder in [self.pending(), self.activities()] {
+            for path in disk::documents(&folder)? {
+                kept.extend(disk::load(&path)?.map(|kept| (path, Piece::of(&kept))));
+            }
+        }
+        Ok(kept)
     }
 }
 

@@ -300,6 +300,10 @@ impl Recorder {
         let session = ended.session.id;
         let recording = match self.recording(ended).await {
             Ok(Some(recording)) => recording,
+            Ok(None) if self.is_forgotten(ended) => {
+                debug!(%session, "a session of somebody who was forgotten is not recorded");
+                return Ok(());
+            }
             Ok(None) => {
                 error!(%session, "a session cannot be recorded: its readings are not in the log any more");
                 return Ok(());
@@ -355,8 +359,17 @@ impl Recorder {
         }
     }
 
-    /// Makes the file of a session; `None` when nothing of it is left.
+    /// Whether it was somebody's whom nobody knows any more: their readings are erased, or about to be.
+    fn is_forgotten(&self, ended: &Ended) -> bool {
+        let people = self.parts.roster.people();
+        ended.session.athlete.is_some_and(|athlete| people.athlete(athlete).is_none())
+    }
+
+    /// Makes the file of a session; `None` when nothing of it is left, or whose it was is forgotten.
     async fn recording(&self, ended: &Ended) -> Result<Option<Recording>, Unmade> {
+        if self.is_forgotten(ended) {
+            return Ok(None);
+        }
         let mut outline = recording::Recording::new(ended);
         let mut readings = 0;
         self.items(ended, &mut outline, |_| {
@@ -384,8 +397,6 @@ impl Recorder {
         let athlete = ended.session.athlete;
         let known = athlete.and_then(|athlete| self.known.people.athlete(athlete));
         let consent = known.is_some_and(|athlete| athlete.consent.is_some());
-        // Whoever was forgotten meanwhile was somebody.
-        let is_forgotten = athlete.is_some() && known.is_none();
         let session = StrapSession {
             strap: ended.session.strap.clone(),
             athlete,
@@ -394,7 +405,6 @@ impl Recorder {
             time: ended.session.start.quality,
             effort: ended.summary.clone(),
         };
-        let session = if is_forgotten { session.without_the_person() } else { session };
         Ok(Some(Recording { bytes: bytes.into_inner(), activity, session, consent }))
     }
 
@@ -431,6 +441,11 @@ impl Recorder {
     pub async fn keep(&mut self) {
         self.kept = Instant::now();
         if self.kept_next == Some(self.tracker.next()) {
+            return;
+        }
+        let people = self.parts.roster.people();
+        if self.tracker.wearers().any(|wearer| people.athlete(wearer.athlete).is_none()) {
+            // Forgotten a moment ago: nothing of them is kept, and the next time they are not in it any more.
             return;
         }
         let history = self.parts.importer.history().clone();

@@ -1,16 +1,19 @@
 //! Forgetting a person: everything of them that is here goes, and what does not is told, with until when it stays.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::desk::Moment;
 use super::people::{People, Wearer};
 use super::worn::{Wearing, Worn};
 use super::{Roster, RosterError, find};
+use crate::activity::ActivityId;
 use crate::athlete::{Account, Athlete, AthleteId};
-use crate::buffer::{Buffer, BufferError};
+use crate::buffer::{Buffer, BufferError, Erased, Places};
 use crate::exit::chain;
-use crate::history::{Erased, History, Listed, Wanted};
-use crate::reading::{Entry, EntryId, Fact, StrapId};
+use crate::history::{self, History, Listed, Wanted};
+use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, StrapId};
 
 /// Entries read at once, and letters, each of which may hold as many.
 const ENTRIES_AT_ONCE: usize = 2000;
@@ -47,8 +50,6 @@ pub struct Around<'a> {
     pub buffer: Option<&'a Buffer>,
     /// What has come in as files.
     pub history: &'a History,
-    /// When readings leave the log by age, in days.
-    pub max_days: Option<u32>,
     /// Labels of straps in the configuration.
     pub labels: Vec<&'a str>,
     /// Destinations.
@@ -72,6 +73,9 @@ pub struct Forgotten {
     /// Activities that came in as theirs and were erased, with their files.
     #[serde(default)]
     pub files: usize,
+    /// What was erased from the log.
+    #[serde(default)]
+    pub log: Erased,
     /// Damaged files of the roster that were removed, for they may have had the name in them.
     pub damaged_files: usize,
     /// What could not be erased.
@@ -94,7 +98,8 @@ fn remains(what: impl Into<String>, until: impl Into<String>) -> Remains {
 /// Forgets a person.
 ///
 /// # Errors
-/// When it is not clear who is meant, or the disk refuses; then nobody was forgotten.
+/// When it is not clear who is meant, or the disk refuses, or has no room for a copy of the log; then nobody was forgotten,
+/// and it can be asked for again.
 pub async fn forget(
     roster: &Roster,
     who: &str,
@@ -108,126 +113,175 @@ pub async fn forget(
         return Err(RosterError::NotFound(format!("there is no athlete {who:?}")));
     };
     let mut left = Vec::new();
-    left.extend(in_log(around, wearing, &traces).await);
     left.extend(in_config(around, &traces.athlete));
     left.extend(delivered(around, &traces));
+    // First the log, and last who it was: after a crash anywhere they can still be asked for, and what is theirs is still
+    // known.
+    let mut theirs = Theirs::new(&traces, wearing, moment.at);
+    theirs.recorded.extend(in_the_history(roster, around, id).await?);
+    let (mut erased, mut next) = (Erased::default(), EntryId(0));
+    if let Some(buffer) = around.buffer {
+        (erased, next) = theirs.erase(buffer, next, Always::Yes).await.map_err(RosterError::Log)?;
+    }
+    theirs.recorded.extend(in_the_history(roster, around, id).await?);
     let (history, at) = (around.history.clone(), moment.at);
     let work = move |roster: &Roster| {
-        // First what leads to them: after a crash in between they can still be asked for. What was recorded as theirs
-        // meanwhile goes after it; nothing more comes, for whoever is not known any more is recorded as somebody.
+        // What was recorded as theirs meanwhile goes after it; nothing more comes, for of whoever is not known any more
+        // nothing is recorded.
         let before = history.erase(id);
         let replaced = roster.replace(|people| {
             let found = find::athlete(people, &id.to_string())?;
             Ok(people.forget(found.id, at))
         })?;
+        let late = history.activities_of(id);
         let erased = before.and_then(|mut erased| {
             erased += history.erase(id)?;
             Ok(erased)
         });
-        Ok((replaced, erased.map(|erased| (erased, in_history(&history, erased)))))
+        Ok((replaced, late, erased.map(|erased| (erased, in_history(&history, erased)))))
     };
-    let (((changes, straps), damaged_files), erased) = roster.aside(work).await?;
-    let Erased { sessions, files, .. } = match erased {
-        Ok((erased, in_history)) => {
+    let (((changes, straps), damaged_files), late, recorded) = roster.aside(work).await?;
+    theirs.recorded.extend(late.unwrap_or_default());
+    let recorded = match recorded {
+        Ok((recorded, in_history)) => {
             left.extend(in_history);
-            erased
+            recorded
         }
         Err(error) => {
             left.push(remains(
                 format!("sessions in the history that could not be erased ({})", chain(&error)),
                 "until the disk lets them be erased; then take them out of `history` by hand",
             ));
-            Erased::default()
+            history::Erased::default()
         }
     };
-    let agreed = traces.athlete.consent.is_some();
-    left.extend((sessions + files > 0 || agreed).then(|| told_in_log(around)));
+    if traces.athlete.consent.is_some() {
+        left.push(remains(
+            "the word to receivers that they have withdrawn, under a number that leads to nobody any more",
+            "until it leaves the log",
+        ));
+    }
+    if let Some(buffer) = around.buffer {
+        // What was on its way into the log, mostly nothing.
+        match theirs.erase(buffer, next, Always::No).await {
+            Ok((late, _)) => erased = erased.with(late),
+            Err(error) => left.push(remains(
+                format!("what came into the log in the last moment ({})", chain(&error)),
+                "until it leaves the log; without a name",
+            )),
+        }
+    }
     let accounts = traces.accounts.len();
-    let remains = left;
     Ok(Forgotten {
         athlete: id,
         straps,
         changes,
         accounts,
-        sessions,
-        files,
+        sessions: recorded.sessions,
+        files: recorded.files,
+        log: erased,
         damaged_files,
-        remains,
+        remains: left,
     })
 }
 
-async fn in_log(around: &Around<'_>, wearing: &Wearing, traces: &Traces) -> Option<Remains> {
-    let begun_us = traces.worn.iter().map(|worn| worn.from_us).min()?;
-    let buffer = around.buffer?;
-    let straps: Vec<_> = traces.worn.iter().map(|worn| &worn.strap).collect();
-    let is_theirs = |entry: &Entry| match &entry.fact {
-        Fact::Reading(reading) if straps.contains(&&reading.strap) => {
-            let who = wearing.who(&reading.strap, &reading.at);
-            who == Some(Wearer::Athlete(traces.athlete.id))
+/// What was recorded of them, where the disk may be waited for.
+async fn in_the_history(
+    roster: &Roster,
+    around: &Around<'_>,
+    id: AthleteId,
+) -> Result<BTreeSet<ActivityId>, RosterError> {
+    let history = around.history.clone();
+    roster.aside(move |_| history.activities_of(id).map_err(RosterError::History)).await
+}
+
+/// What of the log is theirs.
+struct Theirs<'a> {
+    id: AthleteId,
+    /// The same as events write it.
+    text: String,
+    straps: BTreeSet<&'a StrapId>,
+    wearing: &'a Wearing,
+    /// What comes later is not theirs any more.
+    until: At,
+    /// What was recorded of them.
+    recorded: BTreeSet<ActivityId>,
+}
+
+impl<'a> Theirs<'a> {
+    fn new(traces: &'a Traces, wearing: &'a Wearing, until: At) -> Self {
+        Self {
+            id: traces.athlete.id,
+            text: traces.athlete.id.to_string(),
+            straps: traces.worn.iter().map(|worn| &worn.strap).collect(),
+            wearing,
+            until,
+            recorded: BTreeSet::new(),
         }
-        Fact::Reading(_) | Fact::Event(_) => false,
-    };
-    let until = match around.max_days {
-        Some(days) => {
-            format!("for {days} days at most ([buffer] max_days), sooner when the log is full")
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        match &entry.fact {
+            Fact::Reading(reading) => self.wore(&reading.strap, &reading.at),
+            Fact::Event(Event { at, kind }) => match kind {
+                EventKind::StrapConnected { strap, .. } | EventKind::StrapLost { strap, .. } => {
+                    self.wore(strap, at)
+                }
+                EventKind::Activity(summary) if self.recorded.contains(&summary.activity) => true,
+                // Whatever tells of them has their id.
+                kind => serde_json::to_string(kind).is_ok_and(|text| text.contains(&self.text)),
+            },
         }
-        None => "until the log is full and they are the oldest; [buffer] max_days sets an end"
-            .to_owned(),
-    };
-    match count(buffer, begun_us, is_theirs).await {
-        Ok(0) => None,
-        Ok(count) => {
-            let readings = if count == 1 { "1 reading" } else { &format!("{count} readings") };
-            Some(remains(
-                format!("{readings} in the log, under the id of the strap and without a name"),
-                until,
-            ))
+    }
+
+    fn wore(&self, strap: &StrapId, at: &At) -> bool {
+        let is_later = at.boot == self.until.boot && at.mono_us > self.until.mono_us;
+        !is_later
+            && self.straps.contains(strap)
+            && self.wearing.who(strap, at) == Some(Wearer::Athlete(self.id))
+    }
+
+    /// Erases what is in the log from a place on, and everything of it among the dead letters. Returns where the log
+    /// ended.
+    async fn erase(
+        &self,
+        buffer: &Buffer,
+        from: EntryId,
+        always: Always,
+    ) -> Result<(Erased, EntryId), BufferError> {
+        let mut places = Places::default();
+        let mut next = from;
+        loop {
+            let entries = buffer.read(next, EntryId(u64::MAX), ENTRIES_AT_ONCE).await?;
+            let Some(last) = entries.last() else { break };
+            next = last.id.plus(1);
+            let theirs = entries.iter().filter(|entry| self.has(entry));
+            theirs.for_each(|entry| places.add(entry.id));
         }
-        Err(error) => {
-            let error = chain(&error);
-            Some(remains(format!("readings in the log that could not be counted ({error})"), until))
+        let mut number = 0;
+        loop {
+            let letters = buffer.letters(number, LETTERS_AT_ONCE).await?;
+            let Some(last) = letters.last() else { break };
+            number = last.number + 1;
+            let refused = letters.iter().flat_map(|letter| &letter.entries);
+            refused.filter(|entry| self.has(entry)).for_each(|entry| places.add(entry.id));
         }
+        if places.is_empty() && always == Always::No {
+            return Ok((Erased::default(), next));
+        }
+        Ok((buffer.erase(places).await?, next))
     }
 }
 
-/// Events stay in the log like readings do. They tell the number of a person whom nobody knows any more.
-fn told_in_log(around: &Around<'_>) -> Remains {
-    let until = match around.max_days {
-        Some(days) => format!("for {days} days at most ([buffer] max_days)"),
-        None => "until the log is full and they are the oldest".to_owned(),
-    };
-    remains(
-        "what the log says of their sessions and their consent, under a number that leads to nobody any more",
-        until,
-    )
-}
-
-/// Counts entries in the log and among dead letters.
-async fn count(
-    buffer: &Buffer,
-    begun_us: i64,
-    is_theirs: impl Fn(&Entry) -> bool,
-) -> Result<usize, BufferError> {
-    let mut count = 0;
-    let mut next = buffer.place_at(begun_us).await?;
-    loop {
-        let entries = buffer.read(next, EntryId(u64::MAX), ENTRIES_AT_ONCE).await?;
-        let Some(last) = entries.last() else { break };
-        next = last.id.plus(1);
-        count += entries.iter().filter(|entry| is_theirs(entry)).count();
-    }
-    let mut number = 0;
-    loop {
-        let letters = buffer.letters(number, LETTERS_AT_ONCE).await?;
-        let Some(last) = letters.last() else { return Ok(count) };
-        number = last.number + 1;
-        let refused = letters.iter().flat_map(|letter| &letter.entries);
-        count += refused.filter(|entry| is_theirs(entry)).count();
-    }
+/// Whether the log is made anew even if nothing of them is in it: what left it long ago may still lie in its files.
+#[derive(PartialEq, Eq)]
+enum Always {
+    Yes,
+    No,
 }
 
 /// What is left in the history when what is theirs is gone.
-fn in_history(history: &History, erased: Erased) -> Vec<Remains> {
+fn in_history(history: &History, erased: history::Erased) -> Vec<Remains> {
     let until = "of whomever: nobody has said whose they are; take them out of `history` by hand";
     let is_nobodys = |listed: &&Listed| listed.whose.is_none() && listed.summary.session.is_none();
     let mut left = Vec::new();

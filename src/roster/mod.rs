@@ -65,6 +65,8 @@ use tokio::sync::watch;
 use tracing::error;
 
 use self::file::Store;
+use crate::buffer::BufferError;
+use crate::history::HistoryError;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,12 @@ pub enum RosterError {
     /// It was begun and not ended: the program is stopping.
     #[error("was broken off; ask again whether it is done")]
     BrokenOff(#[from] tokio::task::JoinError),
+    /// The log. Nobody was forgotten, and it can be asked for again.
+    #[error("nobody was forgotten: their readings could not be erased from the log")]
+    Log(#[source] BufferError),
+    /// What was recorded. Who it was is still known, so that it can be asked for again.
+    #[error("not all was erased: what was recorded of them could not be looked for; ask again")]
+    History(#[source] HistoryError),
     /// There is nobody, or nothing, of that name.
     #[error("{0}")]
     NotFound(String),

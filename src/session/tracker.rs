@@ -130,6 +130,11 @@ impl Tracker {
         &self.state
     }
 
+    /// Who wears a strap, as far as it was told.
+    pub fn wearers(&self) -> impl Iterator<Item = &Wearer> {
+        self.state.wearers.values()
+    }
+
     /// The place in the log that comes next. Entries before it are repeats, and change nothing.
     pub fn next(&self) -> EntryId {
         self.state.next

@@ -65,6 +65,8 @@ struct Runner<S> {
 struct Batch {
     entries: Vec<Entry>,
     origin: Origin,
+    /// How often entries had been erased when they were read.
+    erasures: u64,
 }
 
 /// Where they come from.
@@ -140,7 +142,7 @@ impl<S: Sink> Runner<S> {
             return Ok(step);
         }
         if let Some(wanted) = self.lanes.newest(state) {
-            return self.read(wanted).await;
+            return self.read(wanted, state.erasures).await;
         }
         if self.pace.is_due()
             && let Some(step) = self.behind(state).await?
@@ -182,8 +184,8 @@ impl<S: Sink> Runner<S> {
     async fn behind(&mut self, state: &State) -> Result<Option<Step>, BufferError> {
         if self.requeued(state) > 0 && self.letters_after <= Instant::now() {
             if let Some(letter) = self.context.buffer.requeued(&self.name).await? {
-                let entries = letter.entries.clone();
-                let batch = Batch { entries, origin: Origin::Letter(letter) };
+                let (entries, erasures) = (letter.entries.clone(), state.erasures);
+                let batch = Batch { entries, origin: Origin::Letter(letter), erasures };
                 return Ok(Some(Step::Deliver(batch)));
             }
             if self.requeued(&self.context.buffer.state().borrow()) > 0 {
@@ -191,7 +193,7 @@ impl<S: Sink> Runner<S> {
             }
         }
         match self.lanes.backlog(state) {
-            Some(wanted) => self.read(wanted).await.map(Some),
+            Some(wanted) => self.read(wanted, state.erasures).await.map(Some),
             None => Ok(None),
         }
     }
@@ -200,7 +202,7 @@ impl<S: Sink> Runner<S> {
         state.letters.get(&self.name).map_or(0, |letters| letters.requeued)
     }
 
-    async fn read(&mut self, wanted: Wanted) -> Result<Step, BufferError> {
+    async fn read(&mut self, wanted: Wanted, erasures: u64) -> Result<Step, BufferError> {
         let Wanted { lane, span, max } = wanted;
         let [newest, backlog] = &mut self.readers;
         let reader = match lane {
@@ -220,17 +222,22 @@ impl<S: Sink> Runner<S> {
             self.show(|sink| sink.state = SinkState::Ok);
             return Ok(Step::Again);
         }
-        Ok(Step::Deliver(Batch { entries, origin: Origin::Log(lane, covered) }))
+        Ok(Step::Deliver(Batch { entries, origin: Origin::Log(lane, covered), erasures }))
     }
 
     /// Tries until the sink has taken the batch, or until told to stop.
-    async fn hand_over(&mut self, batch: Batch) {
+    async fn hand_over(&mut self, mut batch: Batch) {
         let mut backoff = Backoff::new(LEAST_DELAY, MOST_DELAY);
         let mut failed: Option<SinkState> = None;
         loop {
+            self.leave_out_what_was_erased(&mut batch).await;
             let begun = Instant::now();
             let outgoing = self.outgoing(&batch.entries);
-            let error = match self.sink.deliver(&outgoing).await {
+            let handed_over = match outgoing.is_empty() {
+                true => Ok(Receipt::default()),
+                false => self.sink.deliver(&outgoing).await,
+            };
+            let error = match handed_over {
                 Ok(receipt) => {
                     self.delivered(batch, receipt, begun);
                     if failed.is_some() {
@@ -259,6 +266,18 @@ impl<S: Sink> Runner<S> {
         }
     }
 
+    /// Whoever was forgotten since the batch was read is not told of.
+    async fn leave_out_what_was_erased(&self, batch: &mut Batch) {
+        let erasures = self.context.buffer.state().borrow().erasures;
+        if batch.erasures == erasures {
+            return;
+        }
+        batch.erasures = erasures;
+        // From a buffer that is closed nothing is delivered any more.
+        let entries = std::mem::take(&mut batch.entries);
+        batch.entries = self.context.buffer.not_erased(entries).await.unwrap_or_default();
+    }
+
     /// The one place where entries become what leaves the box. At each attempt anew: what is known of their time may
     /// have become better.
     fn outgoing(&self, entries: &[Entry]) -> Vec<Outgoing> {
@@ -269,7 +288,7 @@ impl<S: Sink> Runner<S> {
 
     /// Notes what the far side has taken, and what it refused for good.
     fn delivered(&mut self, batch: Batch, receipt: Receipt, begun: Instant) {
-        let Batch { entries, origin } = batch;
+        let Batch { entries, origin, .. } = batch;
         let rejected = rejected(&entries, receipt);
         if let Some(Rejected { entry, reason }) = rejected.first() {
             error!(

@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::Site;
 use super::buffer::{Answer, Problem, Refused};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, BufferError};
 use crate::config::Config;
 use crate::exit::chain;
 use crate::history::History;
@@ -41,7 +41,11 @@ impl From<RosterError> for Problem {
             RosterError::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
-            RosterError::Disk { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            RosterError::Log(BufferError::NoRoom { .. } | BufferError::Full { .. }) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            RosterError::Log(_) => StatusCode::SERVICE_UNAVAILABLE,
+            RosterError::History(_) | RosterError::Disk { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, Refused { error: chain(&error), parameter: None })
     }
@@ -132,7 +136,6 @@ pub(crate) fn around<'a>(
     Around {
         buffer,
         history,
-        max_days: Some(config.buffer.max_days).filter(|days| *days > 0),
         labels: config.straps.values().filter_map(|strap| strap.label.as_deref()).collect(),
         sinks: config.sinks.keys().map(String::as_str).collect(),
     }

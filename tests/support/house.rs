@@ -199,7 +199,6 @@ impl House {
         let around = Around {
             buffer: Some(&self.buffer),
             history: &self.history,
-            max_days: None,
             labels: Vec::new(),
             sinks: Vec::new(),
         };

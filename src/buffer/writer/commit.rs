@@ -11,12 +11,13 @@ use tracing::{debug, error, info, trace, warn};
 use super::{LOOK_EVERY, Notes, SET_ASIDE_BELOW, Writer, area, tell_gap};
 use crate::buffer::contents::{
     self, AUDIT_FROM_KEY, CURSOR_PREFIX, CURSORS_VERSION_KEY, FORMAT, FORMAT_KEY,
-    LETTERS_DROPPED_PREFIX, LOST_PREFIX, SET_ASIDE_KEY, UNTOLD_PREFIX, UNUSED_PREFIX,
+    LETTERS_DROPPED_PREFIX, LOST_PREFIX, SET_ASIDE_KEY, UNUSED_PREFIX,
 };
 use crate::buffer::cursor::Span;
+use crate::buffer::erase;
 use crate::buffer::journal::Packed;
 use crate::buffer::letters::{Fate, Letter};
-use crate::buffer::retention::{self, Keep, Lost, Plan};
+use crate::buffer::retention::{self, Keep, Lost, Plan, untold_name};
 use crate::buffer::store::{Area, Changes, Store, meta_key};
 use crate::buffer::{BufferError, Purpose, Room, SET_ASIDE, Shared};
 use crate::clock::Clock;
@@ -124,7 +125,7 @@ impl Writer {
                 changes.put_number(AUDIT_FROM_KEY, from.0);
             }
             for lost in &plan.lost {
-                put_untold(lost, &mut changes);
+                lost.put(&mut changes);
                 for (sink, count) in &lost.by_sink {
                     let so_far = self.lost.get(sink).copied().unwrap_or_default();
                     changes.put_number(&format!("{LOST_PREFIX}{sink}"), so_far + count);
@@ -193,12 +194,14 @@ impl Writer {
             }
         }
         if all {
-            self.untold.iter().for_each(|(lost, _)| put_untold(lost, changes));
+            self.untold.iter().for_each(|(lost, _)| lost.put(changes));
+            erase::put_pages(&self.erased, changes);
         }
         changes.drop.extend(notes.told.iter().map(|first| meta_key(&untold_name(*first))));
         for (first, last) in &notes.unused {
             changes.put_number(&unused_name(*first), last.0);
         }
+        changes.drop.extend(notes.past.iter().map(|first| meta_key(&erase::erased_name(*first))));
         changes.drop.extend(notes.used_up.iter().map(|first| meta_key(&unused_name(*first))));
         for (from, boot) in &notes.boots {
             match serde_json::to_vec(boot) {
@@ -316,6 +319,7 @@ impl Writer {
         let oldest = reading.unwrap_or(self.next);
         let before = event.map_or(oldest, |event| event.min(oldest));
         self.notes.forgotten_boots = self.timeline.forget_before(before);
+        self.notes.past.extend(self.erased.forget_before(before));
         let used_up = &mut self.notes.used_up;
         self.state.send_modify(|state| {
             state.oldest = oldest;
@@ -432,17 +436,6 @@ impl Writer {
             }
         }
         written.is_ok()
-    }
-}
-
-fn untold_name(first: EntryId) -> String {
-    format!("{UNTOLD_PREFIX}{:016x}", first.0)
-}
-
-fn put_untold(lost: &Lost, changes: &mut Changes) {
-    // A few numbers and names of sinks: it can be written.
-    if let Ok(text) = serde_json::to_vec(lost) {
-        changes.put.push((meta_key(&untold_name(lost.first)), text.into()));
     }
 }
 

@@ -144,6 +144,7 @@ impl Writer {
             registered: options.sinks.iter().cloned().collect(),
             lost,
             untold: contents.untold.into_iter().map(|lost| (lost, None)).collect(),
+            erased: contents.erased,
             letter_bytes: contents.letter_bytes,
             next_letter: contents.next_letter,
             requeued: contents.requeued,

@@ -146,7 +146,11 @@ impl Writer {
         self.go_on_with(opened, shared)
     }
 
-    fn go_on_with(&mut self, opened: Result<Opened, BufferError>, shared: &Arc<Shared>) -> bool {
+    pub(super) fn go_on_with(
+        &mut self,
+        opened: Result<Opened, BufferError>,
+        shared: &Arc<Shared>,
+    ) -> bool {
         match opened {
             Ok(opened) => {
                 self.adopt(opened, shared);
@@ -160,7 +164,7 @@ impl Writer {
     }
 
     /// Goes on with this database. What is known here is newer than what it says.
-    fn adopt(&mut self, opened: Opened, shared: &Arc<Shared>) {
+    pub(super) fn adopt(&mut self, opened: Opened, shared: &Arc<Shared>) {
         let Opened { store, mut contents } = opened;
         self.books = contents.books;
         self.packing = Packing::default();
