@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
 
 use crate::activity::{ActivityId, UnixMs};
 use crate::athlete::AthleteId;
@@ -62,6 +63,7 @@ pub struct Archive {
     roster: Roster,
     zone: TimeZone,
     bounds: Bounds,
+    stop: CancellationToken,
 }
 
 /// A day on which something of a person was recorded.
@@ -78,7 +80,13 @@ pub struct OnDay {
 impl Archive {
     /// Of this history and these people, in a time zone. `bounds` are those of reading a recording.
     pub fn new(history: History, roster: Roster, zone: TimeZone, bounds: Bounds) -> Self {
-        Self { history, roster, zone, bounds }
+        Self { history, roster, zone, bounds, stop: CancellationToken::new() }
+    }
+
+    /// The same, and reading breaks off when this is cancelled: a program that stops waits for no recording.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// The local date of a moment.
@@ -268,6 +276,7 @@ impl Archive {
         let activity = kept.activity.id;
         let limit = self.bounds.time;
         let deadline = Instant::now() + limit;
+        let stop = &self.stop;
         let mut in_time = true;
         let mut measured = Measured::default();
         let report = self.history.replay(
@@ -275,7 +284,7 @@ impl Archive {
             &self.bounds.file,
             &mut || {
                 in_time = in_time && Instant::now() < deadline;
-                in_time
+                in_time && !stop.is_cancelled()
             },
             &mut |place, item| {
                 if place == number {
@@ -283,6 +292,9 @@ impl Archive {
                 }
             },
         )?;
+        if stop.is_cancelled() {
+            return Err(HistoryError::Stopping.into());
+        }
         if !in_time {
             return Err(ArchiveError::TooSlow { activity, limit });
         }

@@ -336,7 +336,8 @@ impl House {
                 Some(web::Terra {
                     dev_id: settings.dev_id.clone(),
                     api_key: key,
-                    archive: Archive::new(history, roster.clone(), zone, bounds),
+                    archive: Archive::new(history, roster.clone(), zone, bounds)
+                        .until(stop_sources.clone()),
                     intake: self.intake.clone(),
                     webhooks: webhooks(&self.config),
                 })

@@ -10,6 +10,9 @@ mod support;
 use gym::{Gym, at};
 use jiff::civil::date;
 use pulsegate::activity::{ActivityId, UnixMs};
+use pulsegate::archive::ArchiveError;
+use pulsegate::history::HistoryError;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -55,6 +58,21 @@ async fn what_was_measured_comes_back_with_beats_in_their_place() {
     assert_eq!((measured.rates[89].at, measured.rates[89].bpm), (noon.plus_ms(89_000), 121));
     let at: Vec<_> = measured.beats[2..4].iter().map(|beat| beat.at.0 - noon.0).collect();
     assert_eq!(at, [510, 1000], "the second of a second ends with it");
+    gym.close().await;
+}
+
+#[tokio::test]
+async fn whoever_stops_waits_for_no_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let gym = Gym::open(folder.path());
+    let aino = gym.somebody("Aino", Some("v1"));
+    let id = gym.session(Some(aino), at("2026-06-01T12:00:00Z"), 90).await;
+    let stop = CancellationToken::new();
+    let archive = gym.archive().until(stop.clone());
+    assert!(archive.measured(id).is_ok());
+    stop.cancel();
+    let broken = archive.measured(id).unwrap_err();
+    assert!(matches!(broken, ArchiveError::History(HistoryError::Stopping)), "{broken}");
     gym.close().await;
 }
 

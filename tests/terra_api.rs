@@ -13,8 +13,9 @@ mod support;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use daemon::{Daemon, output};
+use daemon::{Daemon, LIMIT, output};
 use gym::{Gym, at};
 use pulsegate::athlete::AthleteId;
 use pulsegate::config::Config;
@@ -512,7 +513,9 @@ async fn the_real_daemon_answers_who_is_configured_and_only_then() {
         let path = folder.path().join("wrong.toml");
         let data_dir = folder.path().join("data");
         std::fs::write(&path, format!("data_dir = {data_dir:?}\n{config}")).unwrap();
-        let output = output(&["run", "--config", path.to_str().unwrap(), "--simulate", "1"]);
+        let mut refused = daemon::pulsegate(&["run", "--config", path.to_str().unwrap()]);
+        refused.args(["--simulate", "1"]).stderr(std::process::Stdio::piped());
+        let output = bounded(refused);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(78), "{text}");
         assert!(text.contains("web.terra") && text.contains(said), "{text}");
@@ -533,6 +536,18 @@ async fn the_real_daemon_answers_who_is_configured_and_only_then() {
     assert!(!response.headers().contains_key("terra-reference"));
     assert!(!response.headers().contains_key("content-type"), "nobody of /v2 answers");
     assert!(daemon.stop().success());
+}
+
+/// What it said before it ended. One that runs on is killed.
+fn bounded(mut command: Command) -> std::process::Output {
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    // Already gone, if all is well.
+    let _ = child.kill();
+    child.wait_with_output().unwrap()
 }
 
 /// The command of whoever asks: it is given the address, both headers, and a user.

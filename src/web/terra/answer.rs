@@ -141,10 +141,11 @@ async fn written(
     request: Request,
     place: OwnedSemaphorePermit,
 ) -> Result<Body, Problem> {
-    let archive = asked.archive().clone();
+    let (archive, stop) = (asked.archive().clone(), asked.stop().clone());
     let write = move |pieces: &mut Pieces| {
         let written = request.write(&archive, pieces);
-        if let Err(Broken::Archive(error)) = &written {
+        let is_stopping = stop.is_cancelled();
+        if let (Err(Broken::Archive(error)), false) = (&written, is_stopping) {
             warn!(error = chain(error), "what a backend asks for cannot be read");
         }
         written
