@@ -5,6 +5,7 @@
 //! athlete, agreed or not: whether that may leave the box is asked by whoever sends it (`Athlete.consent`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan;
@@ -18,7 +19,7 @@ use crate::fit::Class;
 use crate::format::terra::{Day, utc_offset_min};
 use crate::history::{Bounds, History, HistoryError, Kept, Listed, Wanted};
 use crate::normalize::merge::{self, Merged};
-use crate::roster::Roster;
+use crate::roster::{People, Roster};
 use crate::workout::{Measured, Workout};
 
 /// Why there is no answer.
@@ -87,6 +88,11 @@ impl Archive {
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
+    }
+
+    /// Everybody who is known now.
+    pub fn people(&self) -> Arc<People> {
+        self.roster.people()
     }
 
     /// The local date of a moment.
@@ -163,6 +169,14 @@ impl Archive {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a workout is just being taken in, so that it is not told of yet. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn is_pending(&self, id: ActivityId) -> Result<bool, ArchiveError> {
+        Ok(self.history.is_pending(id)?)
     }
 
     /// One workout, of all its recordings, whichever of them is asked for; `None` if there is none of that id. Waits for the

@@ -266,11 +266,18 @@ impl House {
             Fact::Event(Event { at: self.clock.now(), kind: EventKind::Started { version } });
         self.intake.take(started).await.map_err(buffer_failed)?;
 
+        let roster = Roster::start(&self.data_dir);
         let context = sink::Context {
             gateway: self.gateway.as_str().into(),
             board: self.board.clone(),
             buffer: self.buffer.clone(),
             stop: stop_sinks,
+            archive: Archive::new(
+                History::new(&self.data_dir),
+                roster.clone(),
+                time_zone(&self.config),
+                bounds(&self.config.import),
+            ),
             data_dir: self.data_dir.clone(),
             delivery: self.config.delivery.clone(),
         };
@@ -299,7 +306,6 @@ impl House {
                 Ok(())
             });
         }
-        let roster = Roster::start(&self.data_dir);
         let recorder = Recorder::new(recorder::Parts {
             gateway: self.gateway.clone(),
             buffer: self.buffer.clone(),

@@ -6,13 +6,17 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use pulsegate::archive::Archive;
 use pulsegate::buffer::{self, Buffer, Cursor, Keeper};
 use pulsegate::clock::{Clock, SyncSource};
 use pulsegate::config::{self, Delivery};
+use pulsegate::history::{Bounds, History};
 use pulsegate::live::{Board, SinkState};
 use pulsegate::reading::{
     Contact, EntryId, Fact, HeartRate, Measurement, Reading, RrInterval, Source, StrapId,
 };
+use pulsegate::roster::Roster;
 use pulsegate::sink::{self, Context};
 use serde_json::Value;
 use support::mosquitto::until;
@@ -48,6 +52,12 @@ impl Gateway {
             board: Board::default(),
             buffer,
             stop: CancellationToken::new(),
+            archive: Archive::new(
+                History::new(folder.path()),
+                Roster::start(folder.path()),
+                TimeZone::UTC,
+                Bounds::default(),
+            ),
             data_dir: folder.path().to_owned(),
             delivery,
         };

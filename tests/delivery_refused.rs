@@ -5,11 +5,15 @@ mod support;
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use pulsegate::archive::Archive;
 use pulsegate::buffer::{self, Buffer, BufferError};
 use pulsegate::clock::{Clock, SyncSource};
 use pulsegate::config::{self, Delivery};
+use pulsegate::history::{Bounds, History};
 use pulsegate::live::{Board, SinkState};
 use pulsegate::reading::{EntryId, Event, EventKind, Fact, Measurement, Reading, StrapId};
+use pulsegate::roster::Roster;
 use pulsegate::sink::{self, Context};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::mosquitto::until;
@@ -56,6 +60,12 @@ async fn a_buffer_that_cannot_be_read_for_a_while_does_not_end_delivery() {
         board: board.clone(),
         buffer: buffer.clone(),
         stop: CancellationToken::new(),
+        archive: Archive::new(
+            History::new(folder.path()),
+            Roster::start(folder.path()),
+            TimeZone::UTC,
+            Bounds::default(),
+        ),
         data_dir: folder.path().to_owned(),
         // Slow enough to be interrupted: five seconds and more.
         delivery: Delivery {

@@ -8,15 +8,19 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
+use pulsegate::archive::Archive;
 use pulsegate::buffer::{self, Buffer, Keeper};
 use pulsegate::clock::{Clock, SyncSource};
 use pulsegate::config;
+use pulsegate::history::{Bounds, History};
 use pulsegate::intake::Intake;
 use pulsegate::live::{Board, SinkState};
 use pulsegate::reading::{
     Contact, EntryId, Event, EventKind, Fact, HeartRate, Measurement, Reading, RrInterval, Source,
     StrapId, StrapInfo,
 };
+use pulsegate::roster::Roster;
 use pulsegate::sink::{self, Context};
 use serde_json::Value;
 use support::mosquitto::{Mosquitto, Received, Subscriber, certificates, free_port, until};
@@ -59,6 +63,12 @@ impl Gateway {
             board: board.clone(),
             buffer: buffer.clone(),
             stop: CancellationToken::new(),
+            archive: Archive::new(
+                History::new(folder.path()),
+                Roster::start(folder.path()),
+                TimeZone::UTC,
+                Bounds::default(),
+            ),
             data_dir: folder.path().to_owned(),
             delivery: config::Delivery::default(),
         };

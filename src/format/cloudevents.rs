@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::samples::{self, Sample, rfc3339};
-use super::{Format, line};
+use super::{Format, Known, LeftOut, Reach, line, terra};
 use crate::normalize::Outgoing;
 use crate::reading::Fact;
 use crate::workout::Workout;
@@ -18,7 +18,7 @@ use crate::workout::Workout;
 pub const STRUCTURED: &str = "application/cloudevents+json";
 const JSON: &str = "application/json";
 
-/// Readings and events, each in an envelope, one a line.
+/// Readings and events, each in an envelope, one a line; behind the event of a workout the workout, as Terra has it.
 #[derive(Debug, Clone, Copy)]
 pub struct CloudEvents;
 
@@ -30,6 +30,25 @@ impl Format for CloudEvents {
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         line(&CloudEvent::entry(gateway, outgoing), out)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Workout
+    }
+
+    fn known(
+        &self,
+        gateway: &str,
+        _: &Outgoing,
+        known: &Known,
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<LeftOut> {
+        if let Known::Workout { athlete, workout, measured } = known {
+            let activity = terra::Activity::new(workout, measured.rates.iter().copied());
+            let event = terra::Event::activity(terra::User::new(athlete, None), vec![activity]);
+            line(&CloudEvent::workout(gateway, workout, event), out)?;
+        }
+        Ok(LeftOut::Nothing)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::samples::{rfc3339, round_ms};
-use super::{Format, line};
+use super::{Format, Known, LeftOut, Reach, line};
 use crate::activity::UnixMs;
 use crate::normalize::{self, Outgoing};
 use crate::reading::{Fact, Measurement, StrapId};
@@ -27,7 +27,7 @@ const OURS: &str = "urn:pulsegate:code";
 /// Longest series of heart rates, in seconds: two days.
 const SERIES_MAX_S: i64 = 172_800;
 
-/// Readings as Observations, one a line (`application/fhir+ndjson`).
+/// Readings as Observations and workouts as Bundles, one a line (`application/fhir+ndjson`).
 #[derive(Debug, Clone, Copy)]
 pub struct Fhir;
 
@@ -39,6 +39,23 @@ impl Format for Fhir {
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         observations(gateway, outgoing).iter().try_for_each(|observation| line(observation, out))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Workout
+    }
+
+    fn known(
+        &self,
+        _: &str,
+        _: &Outgoing,
+        known: &Known,
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<LeftOut> {
+        if let Known::Workout { workout, measured, .. } = known {
+            line(&Bundle::workout(workout, measured.rates.iter().copied()), out)?;
+        }
+        Ok(LeftOut::Nothing)
     }
 }
 

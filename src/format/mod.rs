@@ -17,12 +17,21 @@ mod schemas;
 pub mod tcx;
 pub mod terra;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::athlete::{Athlete, AthleteId};
 use crate::normalize::Outgoing;
+use crate::workout::{Measured, Workout};
 
 /// A format for what the log keeps: what sinks that take entry after entry write.
 pub trait Format: Send + Sync {
+    /// How far it looks.
+    fn reach(&self) -> Reach {
+        Reach::Entry
+    }
+
     /// Appends what this format says of an entry: JSON, each piece on a line of its own. Nothing where it has no place
     /// for it.
     ///
@@ -35,6 +44,75 @@ pub trait Format: Send + Sync {
         outgoing: &Outgoing,
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()>;
+
+    /// Appends what this format says of what an entry stands for, looked up as far as it [reaches](Format::reach): JSON,
+    /// each piece on a line of its own. Says what of it found no room.
+    ///
+    /// # Errors
+    ///
+    /// None is known.
+    fn known(
+        &self,
+        _gateway: &str,
+        _outgoing: &Outgoing,
+        _known: &Known,
+        _out: &mut Vec<u8>,
+    ) -> serde_json::Result<LeftOut> {
+        Ok(LeftOut::Nothing)
+    }
+}
+
+/// How far a format looks beyond an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Not at all.
+    Entry,
+    /// At the workout that an entry tells of.
+    Workout,
+    /// At the day of the workout too, and at people.
+    Day,
+}
+
+/// What an entry stands for, as the box knows it today. Of whom it is has agreed that it leaves.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// A workout.
+    Workout {
+        /// Whose.
+        athlete: Arc<Athlete>,
+        /// The workout.
+        workout: Box<Workout>,
+        /// What was measured in it.
+        measured: Measured,
+    },
+    /// All that is known of a day.
+    Day {
+        /// Whose.
+        athlete: Arc<Athlete>,
+        /// Which.
+        day: terra::Day,
+        /// What began on it, in order.
+        workouts: Vec<Workout>,
+        /// What was measured on it; `None` if that cannot be read any more.
+        measured: Option<Measured>,
+    },
+    /// Somebody agrees.
+    Agreed(Arc<Athlete>),
+    /// Something has changed about somebody who agrees.
+    Changed(Arc<Athlete>),
+    /// Somebody has withdrawn, or was forgotten.
+    Left(AthleteId),
+}
+
+/// What found no room in a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// All of it did.
+    Nothing,
+    /// Beats.
+    Beats,
+    /// Heart rates, and beats.
+    HeartRates,
 }
 
 /// Which [`Format`].
@@ -44,12 +122,14 @@ pub enum EntryFormat {
     /// Our own: everything there is.
     #[default]
     Samples,
-    /// Open mHealth data points: heart rates and RR intervals.
+    /// Open mHealth data points: heart rates and RR intervals; what workouts sum up to.
     Omh,
-    /// FHIR R4 Observations: heart rates and RR intervals.
+    /// FHIR R4: heart rates and RR intervals as Observations, workouts as transaction Bundles.
     Fhir,
-    /// Our own in CloudEvents envelopes.
+    /// Our own in CloudEvents envelopes; workouts as Terra's.
     CloudEvents,
+    /// Terra's webhooks: workouts, days and people.
+    Terra,
 }
 
 impl EntryFormat {
@@ -60,6 +140,7 @@ impl EntryFormat {
             Self::Omh => &omh::Omh,
             Self::Fhir => &fhir::Fhir,
             Self::CloudEvents => &cloudevents::CloudEvents,
+            Self::Terra => &terra::Terra,
         }
     }
 }

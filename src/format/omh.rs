@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::export::finite;
 use super::samples::{rfc3339, round_ms};
-use super::{Format, line};
+use super::{Format, Known, LeftOut, Reach, line};
 use crate::normalize::{self, Outgoing};
 use crate::reading::{Fact, Measurement};
 use crate::track::sport;
@@ -19,7 +19,7 @@ use crate::workout::{TimedBeat, TimedRate, Workout};
 /// Namespace of data points, a UUIDv4 made once. It must never change.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5b0e_7a51_94c2_4d0f_8a37_1de6_63f2_908b);
 
-/// Readings as data points, one a line.
+/// Readings, and what workouts sum up to, as data points, one a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Omh;
 
@@ -31,6 +31,23 @@ impl Format for Omh {
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         points(gateway, outgoing).iter().try_for_each(|point| line(point, out))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Workout
+    }
+
+    fn known(
+        &self,
+        _: &str,
+        _: &Outgoing,
+        known: &Known,
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<LeftOut> {
+        if let Known::Workout { workout: of, .. } = known {
+            workout(of).iter().try_for_each(|point| line(point, out))?;
+        }
+        Ok(LeftOut::Nothing)
     }
 }
 

@@ -272,6 +272,15 @@ impl History {
         disk::load(&self.activities().join(format!("{id}.json")))
     }
 
+    /// Whether an activity of this id is being taken in: its event may be in the log, and what is kept under its id is not
+    /// yet what that tells of.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_pending(&self, id: ActivityId) -> Result<bool, HistoryError> {
+        Ok(disk::load(&self.pending().join(format!("{id}.json")))?.is_some())
+    }
+
     /// The file of an activity, as it came in.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A file of one JSON object a line, in a format of choice, with rotation; `-` is standard output.
 //!
 //! `Ok` means synced to disk. A crash may repeat the last batch (same `seq`), never tear it unnoticed: a torn last line
-//! is ended before the next batch is written.
+//! is ended before the next batch is written. A batch of workouts is written piece by piece.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,16 +10,21 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tracing::warn;
 
+use super::payload::Payloads;
 use super::{Context, DeliveryError, Order, Receipt, Sink};
 use crate::config;
-use crate::format::Format;
 use crate::normalize::Outgoing;
+use crate::reading::EntryId;
+
+/// What is gathered of a batch before it is written: workouts and days are megabytes.
+const AT_ONCE: usize = 1 << 20;
 
 /// The sink.
 pub(super) struct FileSink {
-    gateway: std::sync::Arc<str>,
-    format: &'static dyn Format,
+    payloads: Payloads,
     target: Target,
+    /// Of a batch that was not written to its end: the last entry that was, whole. The same batch comes again.
+    written: Option<EntryId>,
 }
 
 enum Target {
@@ -46,8 +51,8 @@ impl FileSink {
                 file: None,
             })
         };
-        let format = settings.format.format();
-        Ok(Self { gateway: context.gateway.clone(), format, target })
+        let payloads = Payloads::new(settings.format, context);
+        Ok(Self { payloads, target, written: None })
     }
 }
 
@@ -57,14 +62,36 @@ impl Sink for FileSink {
 
     async fn deliver(&mut self, batch: &[Outgoing]) -> Result<Receipt, DeliveryError> {
         let mut text = Vec::with_capacity(batch.len() * 200);
+        let mut whole = None;
         for outgoing in batch {
-            self.format.lines(&self.gateway, outgoing, &mut text).map_err(|error| {
-                DeliveryError::halt(format!("an entry cannot be written as JSON: {error}"))
-            })?;
+            let id = outgoing.entry.id;
+            if self.written.is_some_and(|written| id <= written) {
+                continue;
+            }
+            for piece in self.payloads.pieces(outgoing).await? {
+                self.payloads.write(outgoing, piece, &mut text).await?;
+                if text.len() >= AT_ONCE {
+                    self.write(&mut text, whole).await?;
+                }
+            }
+            whole = Some(id);
         }
+        self.write(&mut text, whole).await?;
+        self.written = None;
+        Ok(Receipt::default())
+    }
+}
+
+impl FileSink {
+    /// Writes a text, after which this entry and those before it are there whole.
+    async fn write(
+        &mut self,
+        text: &mut Vec<u8>,
+        whole: Option<EntryId>,
+    ) -> Result<(), DeliveryError> {
         let (written, place) = match &mut self.target {
-            Target::StandardOutput => (print(&text).await, "standard output".to_owned()),
-            Target::File(file) => (file.write(&text).await, file.path.display().to_string()),
+            Target::StandardOutput => (print(text).await, "standard output".to_owned()),
+            Target::File(file) => (file.write(text).await, file.path.display().to_string()),
         };
         written.map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied
@@ -72,7 +99,9 @@ impl Sink for FileSink {
             | ErrorKind::ReadOnlyFilesystem => DeliveryError::halt(format!("{place}: {error}")),
             _ => DeliveryError::retry(format!("{place}: {error}")),
         })?;
-        Ok(Receipt::default())
+        text.clear();
+        self.written = whole.or(self.written);
+        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Destinations: what one must be able to do, and the list of those there are.
 //!
 //! To add a destination: a new file with a [`Sink`], and two lines in [`spawn`]. Waiting, retrying and the cursor are
-//! written once, in [`runner`].
+//! written once, in [`runner`]; what leaves of an entry in which format, in [`payload`].
 
 mod file;
 mod mqtt;
+mod payload;
 mod runner;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archive;
 use crate::buffer::Buffer;
 use crate::config;
 use crate::live::Board;
@@ -102,6 +104,8 @@ pub struct Context {
     pub buffer: Buffer,
     /// Told to stop: finish the attempt in hand, begin no other.
     pub stop: CancellationToken,
+    /// What was recorded, and who has agreed.
+    pub archive: Archive,
     /// The data folder.
     pub data_dir: PathBuf,
     /// How a backlog drains.

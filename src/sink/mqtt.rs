@@ -249,11 +249,16 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use jiff::tz::TimeZone;
+
+    use crate::archive::Archive;
     use crate::buffer::{Buffer, Options, Purpose};
     use crate::clock::{Clock, SyncSource};
+    use crate::history::{Bounds, History};
     use crate::live::Board;
     use crate::normalize;
     use crate::reading::{Entry, Event, EventKind, Fact};
+    use crate::roster::Roster;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
@@ -316,6 +321,12 @@ mod tests {
             board: Board::default(),
             buffer,
             stop: CancellationToken::new(),
+            archive: Archive::new(
+                History::new(folder.path()),
+                Roster::start(folder.path()),
+                TimeZone::UTC,
+                Bounds::default(),
+            ),
             data_dir: folder.path().to_owned(),
             delivery: config::Delivery::default(),
         };

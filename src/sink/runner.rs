@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use self::lanes::{Lane, Lanes, Split, Wanted, holds_all_of};
 use self::pace::Pace;
+use super::payload::as_agreed;
 use super::{Context, DeliveryError, Receipt, Sink, TaskEnd};
 use crate::backoff::Backoff;
 use crate::buffer::{BufferError, Cursor, Letter, Reader, Rejected, Span, State};
@@ -279,10 +280,15 @@ impl<S: Sink> Runner<S> {
     }
 
     /// The one place where entries become what leaves the box. At each attempt anew: what is known of their time may
-    /// have become better.
+    /// have become better, and somebody may have withdrawn.
     fn outgoing(&self, entries: &[Entry]) -> Vec<Outgoing> {
         let timeline = self.context.buffer.timeline().borrow().clone();
-        let outgoing = |entry| normalize::outgoing(entry, &timeline);
+        let people = self.context.archive.people();
+        let outgoing = |entry| {
+            let mut outgoing = normalize::outgoing(entry, &timeline);
+            as_agreed(&mut outgoing, &people);
+            outgoing
+        };
         entries.iter().cloned().map(outgoing).collect()
     }
 

@@ -17,7 +17,7 @@ OpenAPI and Python client, FHIR by fhir.resources, Open mHealth by its schemas, 
 |---|---|---|---|
 | samples | every reading and event | `gateway`, `seq` | `samples-entry.json`, `samples-batch.json` |
 | samples as CBOR | the same | the same | below |
-| CloudEvents | the same, in an envelope | `source`, `id` | `cloudevents-entry.json` |
+| CloudEvents | the same, and workouts, in an envelope | `source`, `id` | `cloudevents-entry.json` |
 | FHIR R4 | heart rates and RR intervals; a workout as a transaction Bundle | `identifier` | HL7's |
 | Open mHealth | heart rates and RR intervals; workouts | `header.id` | Open mHealth's |
 | Terra `activity` | a workout | `metadata.summary_id` | `terra-activity.json` |
@@ -26,7 +26,28 @@ OpenAPI and Python client, FHIR by fhir.resources, Open mHealth by its schemas, 
 | Terra `athlete` | who somebody is | `user_id` | `terra-athlete.json` |
 | Terra `auth`, `deauth`, `user_reauth` | what happens to users | – | `terra-user-event.json` |
 
-A file sink writes samples, CloudEvents, FHIR or Open mHealth, one object a line (`[sinks.NAME.file] format`).
+## What leaves when
+
+A file sink writes one object a line (`[sinks.NAME.file] format`):
+
+| `format` | a reading | the event `activity` | `athlete_agreed` | `athlete_changed` | `athlete_withdrew` | other events |
+|---|---|---|---|---|---|---|
+| `samples` | itself | itself, a summary | itself | itself | itself | themselves |
+| `cloudevents` | in an envelope | in an envelope; then the workout, a Terra `activity` event, in another (`pulsegate.workout`) | in an envelope | in an envelope | in an envelope | in envelopes |
+| `fhir` | Observations | the workout as a transaction Bundle | – | – | – | – |
+| `omh` | data points | what the workout sums up to, as data points | – | – | – | – |
+| `terra` | – | `activity` with its heart rates; then `body` with every beat and `daily`, of each local day that the workout touches | `auth`, `athlete` | `athlete` | `deauth` | – |
+
+Workouts, days and people leave only of athletes who agree *at that moment*: of whoever withdrew or was forgotten since the
+recording nothing leaves but the `deauth`, and what `samples` says of the session is nobody's by then. Nor does a workout of which
+nobody knows whose it is. What is not on the box any more is passed over; while the disk cannot be read, nothing is, and it is
+tried again.
+
+A day holds everything that the box knows of it when it is sent, so it is sent again, larger, with each workout that it grows by.
+The box remembers nothing of what it sent: a rewind or a crash repeats, and `last_webhook_update` is `null`. A payload of Terra's
+is never larger than 10 MB. A day cannot be sent in parts, for receivers know it by its date and the second part would overwrite the
+first; so one that is too large (ten hours of one strap) leaves without its RR intervals, then without its heart rates, and the
+journal says so. A `deauth` has nothing of the user but `user_id`: of whoever was forgotten nothing else is left.
 ";
 
 /// What is said before each example: the beginning of the payload's name, the heading, the words.

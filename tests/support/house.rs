@@ -4,25 +4,30 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use pulsegate::activity::ActivityId;
+use pulsegate::archive::Archive;
 use pulsegate::athlete::AthleteId;
 use pulsegate::buffer::{Buffer, Keeper, Options};
 use pulsegate::clock::{Clock, Script, SyncSource};
+use pulsegate::config;
 use pulsegate::history::{self, Bounds, History, Importer, Kept, Owner, Wanted};
 use pulsegate::intake::Intake;
-use pulsegate::live::Board;
+use pulsegate::live::{self, Board};
 use pulsegate::reading::{
-    BootId, Contact, Event, EventKind, Fact, HeartRate, Measurement, Reading, RrInterval, Source,
-    StrapId,
+    BootId, Contact, EntryId, Event, EventKind, Fact, HeartRate, Measurement, Reading, RrInterval,
+    Source, StrapId,
 };
 use pulsegate::recorder::{self, Recorder};
 use pulsegate::roster::desk::{self, Moment};
 use pulsegate::roster::{self, Around, AssignBody, Edit, Forgotten, Roster, Teller, Wearing};
 use pulsegate::session::tracker::Rules;
+use pulsegate::sink::{self, Context, TaskEnd};
+use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{close, options, within};
@@ -52,7 +57,13 @@ pub struct House {
     pub history: History,
     pub board: Board,
     pub second: u64,
+    pub folder: PathBuf,
+    sinks: JoinSet<TaskEnd>,
+    stop: CancellationToken,
 }
+
+/// What the sink of a [`House`] writes.
+pub const OUT: &str = "out.ndjson";
 
 impl House {
     pub async fn open(folder: &Path, boot: u128, script: &Script) -> Self {
@@ -103,6 +114,9 @@ impl House {
             history,
             board,
             second: 0,
+            folder: folder.to_owned(),
+            sinks: JoinSet::new(),
+            stop: CancellationToken::new(),
         };
         house.happens(EventKind::Started { version: "1".to_owned() }).await;
         house
@@ -218,7 +232,51 @@ impl House {
         listed.iter().map(|l| self.history.get(l.summary.activity).unwrap().unwrap()).collect()
     }
 
-    pub async fn close(self) {
+    /// Starts the sink: a file in this format.
+    pub fn send(&mut self, format: &str) {
+        let text = format!("[sinks.club.file]\npath = {OUT:?}\nformat = {format:?}");
+        let config = config::parse(&text).unwrap();
+        let history = self.history.clone();
+        let context = Context {
+            gateway: "box-1".into(),
+            board: self.board.clone(),
+            buffer: self.buffer.clone(),
+            stop: self.stop.clone(),
+            archive: Archive::new(history, self.roster.clone(), zone(), Bounds::default()),
+            data_dir: self.folder.clone(),
+            delivery: config::Delivery::default(),
+        };
+        sink::spawn(&mut self.sinks, "club", &config.sinks["club"], &context).unwrap();
+    }
+
+    /// Waits until the sink is in such a state.
+    pub async fn sink(&self, is_so: impl Fn(&live::Sink) -> bool) {
+        let mut board = self.board.watch();
+        let seen = board.wait_for(|now| now.sinks.get("club").is_some_and(&is_so));
+        within(seen).await.unwrap();
+    }
+
+    /// Waits until everything that is in the log by now has been written.
+    pub async fn delivered(&self) {
+        self.buffer.flush();
+        let end = self.buffer.read(EntryId(0), EntryId(u64::MAX), usize::MAX).await.unwrap();
+        let end = end.last().unwrap().id;
+        within(self.buffer.durable(end)).await.unwrap();
+        self.sink(|sink| sink.next > end).await;
+    }
+
+    /// Everything that is in the log by now has been written: these are the lines.
+    pub async fn sent(&self) -> Vec<Value> {
+        self.delivered().await;
+        let text = std::fs::read_to_string(self.folder.join(OUT)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub async fn close(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = within(self.sinks.join_next()).await {
+            ended.unwrap().unwrap();
+        }
         drop((self.recorder, self.importer, self.teller));
         close(&self.buffer, self.keeper).await;
     }

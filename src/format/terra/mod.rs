@@ -13,6 +13,7 @@ mod heart;
 mod person;
 mod sport;
 mod time;
+mod told;
 
 use serde::Serialize;
 
@@ -23,6 +24,7 @@ pub(super) use heart::{HrSample, HrSamples, RrSample, RrSamples};
 pub use person::{AthleteEvent, PROVIDER, User, UserEvent};
 pub use sport::activity_type;
 pub use time::{Day, Stamp, utc_offset_min};
+pub use told::{EVENT_MAX, Terra};
 
 /// Version of Terra's payloads.
 pub const VERSION: &str = "2022-03-16";
@@ -87,8 +89,9 @@ fn rounded(value: Option<f64>) -> Option<f64> {
 mod tests {
     use uuid::Uuid;
 
-    use crate::activity::UnixMs;
+    use crate::activity::{Activity, ActivityId, Counts, Origin, Quality, Totals, UnixMs};
     use crate::athlete::{Athlete, AthleteId, Hide, Profile};
+    use crate::workout::Workout;
 
     pub(super) fn athlete() -> Athlete {
         Athlete {
@@ -102,5 +105,26 @@ mod tests {
             accounts: Vec::new(),
             created: UnixMs::from_seconds(1_795_000_000),
         }
+    }
+
+    pub(super) fn workout() -> Workout {
+        let (origin, start) = (Origin::default(), UnixMs::from_seconds(1_795_000_000));
+        let activity = Activity {
+            id: ActivityId::new(&origin, start, 0, None),
+            index: 0,
+            origin,
+            sport: Some(10),
+            sub_sport: Some(26),
+            sport_name: None,
+            start,
+            utc_offset_min: None,
+            totals: Totals { elapsed_s: Some(100.0), ..Totals::default() },
+            laps: Vec::new(),
+            pauses: Vec::new(),
+            devices: Vec::new(),
+            counts: Counts::default(),
+            quality: Quality::default(),
+        };
+        Workout { activity, athlete: Some(athlete()), effort: None }
     }
 }

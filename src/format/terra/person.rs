@@ -20,7 +20,8 @@ pub struct User<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_id: Option<&'a str>,
     active: bool,
-    created_at: Stamp,
+    /// `null` if that is not known any more.
+    created_at: Option<Stamp>,
     /// `null` if nothing was sent before.
     last_webhook_update: Option<Stamp>,
 }
@@ -33,8 +34,20 @@ impl<'a> User<'a> {
             provider: PROVIDER,
             reference_id: athlete.reference_id.as_deref(),
             active: true,
-            created_at: Stamp::utc(athlete.created),
+            created_at: Some(Stamp::utc(athlete.created)),
             last_webhook_update: last_update.map(Stamp::utc),
+        }
+    }
+
+    /// Somebody of whom nothing is left but the number, or is to be told.
+    pub fn of_number(athlete: AthleteId) -> Self {
+        Self {
+            user_id: athlete,
+            provider: PROVIDER,
+            reference_id: None,
+            active: true,
+            created_at: None,
+            last_webhook_update: None,
         }
     }
 

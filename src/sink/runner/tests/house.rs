@@ -6,18 +6,22 @@
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::super::run;
+use crate::archive::Archive;
 use crate::buffer::{Buffer, Keeper, Options, Purpose, State};
 use crate::clock::{Clock, SyncSource};
 use crate::config::Delivery;
+use crate::history::{Bounds, History};
 use crate::live::{self, Board};
 use crate::normalize::Outgoing;
 use crate::reading::{EntryId, Fact, Measurement, Reading, StrapId};
+use crate::roster::Roster;
 use crate::sink::{Context, DeliveryError, Receipt, Sink, TaskEnd};
 
 pub(super) const CLUB: &str = "club";
@@ -108,6 +112,12 @@ impl House {
             board: Board::default(),
             buffer,
             stop,
+            archive: Archive::new(
+                History::new(folder.path()),
+                Roster::start(folder.path()),
+                TimeZone::UTC,
+                Bounds::default(),
+            ),
             data_dir: folder.path().to_owned(),
             delivery,
         };
