@@ -16,6 +16,7 @@
 //! It is never ahead of the log: what is not durable could be lost, and a session with it.
 
 mod checkpoint;
+mod undated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -41,8 +42,9 @@ use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, Measurement, St
 use crate::roster::{self, People, Roster, Wearing};
 use crate::session::tracker::{Rules, Tracker};
 use crate::session::{ClassId, Command, Ended, Output, Wearer, recording};
-use crate::timeline::Timeline;
+use crate::timeline::{TimeQuality, Timeline};
 use crate::workout::StrapSession;
+use undated::Undated;
 
 /// The log is looked at so often, and the live board is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -88,6 +90,9 @@ pub struct Recorder {
     noted: BTreeSet<ClassId>,
     /// What the tracker was told of who wears a strap, and as of when.
     told: BTreeMap<StrapId, (Option<Wearer>, At)>,
+    /// What was done at the desk before this, it was told earlier.
+    since: Option<At>,
+    undated: Option<Undated>,
     known: Known,
     kept: Instant,
     /// Where the log stood then.
@@ -135,6 +140,8 @@ impl Recorder {
     pub fn new(parts: Parts) -> Self {
         let (gateway, rules) = (&parts.gateway, parts.rules);
         let kept = checkpoint::load(parts.importer.history(), gateway);
+        let (kept, undated) = kept.map_or((None, None), |(kept, undated)| (Some(kept), undated));
+        let undated = undated.and_then(|kept| kept.resume(gateway, rules));
         let resumed = kept.map(|state| Tracker::resume(gateway, rules, state));
         let tracker = match resumed {
             Some(Ok(tracker)) => tracker,
@@ -148,8 +155,20 @@ impl Recorder {
         let known = Known::new(parts.roster.people(), timeline);
         let (reader, told) = (parts.buffer.reader(), BTreeMap::new());
         let intake = Intake::new(parts.buffer.clone(), parts.board.clone());
-        let (kept, noted) = (Instant::now(), BTreeSet::new());
-        Self { parts, tracker, reader, intake, noted, told, known, kept, kept_next: None }
+        let (since, noted) = (tracker.heard(), BTreeSet::new());
+        Self {
+            parts,
+            tracker,
+            reader,
+            intake,
+            noted,
+            told,
+            since,
+            undated,
+            known,
+            kept: Instant::now(),
+            kept_next: None,
+        }
     }
 
     /// Follows the log until it is told to stop.
@@ -209,11 +228,11 @@ impl Recorder {
     async fn follow(&mut self) -> Result<(), Halt> {
         let end = self.parts.buffer.state().borrow().committed;
         loop {
+            self.know();
             let entries = self.reader.read(self.tracker.next(), end, AT_ONCE).await?;
             if entries.is_empty() {
                 return Ok(());
             }
-            self.know();
             for entry in &entries {
                 self.entry(entry).await?;
             }
@@ -230,16 +249,62 @@ impl Recorder {
         let known = &self.known;
         if !Arc::ptr_eq(&known.people, &people) || !Arc::ptr_eq(&known.timeline, &timeline) {
             self.known = Known::new(people, timeline);
+            self.go_back();
         }
     }
 
+    /// When the time of a boot becomes known, it is gone through again: what was recorded of it without is recorded anew,
+    /// under its id.
+    fn go_back(&mut self) {
+        // Nothing is kept of whoever was forgotten.
+        let Some(undated) = self.undated.take_if(|undated| {
+            !undated.knows_only(&self.known.people) || undated.is_dated(&self.known.timeline)
+        }) else {
+            return;
+        };
+        let oldest = self.parts.buffer.state().borrow().oldest;
+        if !undated.knows_only(&self.known.people) || !undated.is_kept(oldest) {
+            debug!("sessions of before the time was known keep the times they have");
+            return;
+        }
+        info!("the time is known now, sessions of before are recorded anew");
+        self.tracker = undated.before;
+        self.told.clear();
+        self.since = self.tracker.heard();
+    }
+
     async fn entry(&mut self, entry: &Entry) -> Result<(), Halt> {
+        let at = entry.fact.at();
+        if self.tracker.heard().is_none_or(|heard| heard.boot != at.boot) {
+            self.undated =
+                Undated::begin(self.undated.take(), at, &self.known.timeline, &self.tracker);
+        }
         if let Some((strap, at)) = strap_in_use(entry) {
+            if let Some(undated) = &mut self.undated {
+                undated.reading(entry.id);
+            }
+            self.tell_changes(strap, at).await?;
             let wearer = self.known.wearer(strap, at);
             self.tell(strap, at, wearer).await?;
         }
         let out = self.tracker.entry(entry, &self.known.timeline);
         self.act(out).await
+    }
+
+    /// Tells the tracker what was done at the desk since, each at its own moment and not at that of the next reading.
+    async fn tell_changes(&mut self, strap: &StrapId, at: &At) -> Result<(), Halt> {
+        let people = self.known.people.clone();
+        let since = self.told.get(strap).map(|(_, as_of)| *as_of).or(self.since);
+        let since_us = since.filter(|since| since.boot == at.boot).map(|since| since.mono_us);
+        let is_news = |change: &At| {
+            let is_before = change.boot == at.boot && change.mono_us <= at.mono_us;
+            is_before && since_us.is_none_or(|since_us| change.mono_us > since_us)
+        };
+        for change in people.changes_of(strap).iter().filter(|change| is_news(&change.at)) {
+            let wearer = change.by.and_then(|by| self.known.with_profile(by.athlete()?));
+            self.tell(strap, &change.at, wearer).await?;
+        }
+        Ok(())
     }
 
     /// Tells the tracker who wears a strap, if it does not know.
@@ -309,6 +374,11 @@ impl Recorder {
                 return Ok(());
             }
             Err(Unmade::Log(error)) => return Err(error.into()),
+            // A recording needs a date. The log is gone through again when there is one.
+            Err(Unmade::Encode(error)) if ended.session.start.quality == TimeQuality::Unset => {
+                warn!(%session, error = chain(&error), "a session waits for a time server");
+                return Ok(());
+            }
             Err(Unmade::Encode(error)) => {
                 error!(%session, error = chain(&error), "a session cannot be recorded");
                 return Ok(());
@@ -450,8 +520,9 @@ impl Recorder {
         }
         let history = self.parts.importer.history().clone();
         let (gateway, state) = (self.parts.gateway.clone(), self.tracker.state().clone());
-        let kept =
-            tokio::task::spawn_blocking(move || checkpoint::save(&history, &gateway, &state)).await;
+        let undated = self.undated.as_ref().map(Undated::kept);
+        let save = move || checkpoint::save(&history, &gateway, &state, undated);
+        let kept = tokio::task::spawn_blocking(save).await;
         match kept {
             Ok(Ok(())) => self.kept_next = Some(self.tracker.next()),
             Ok(Err(error)) => {

@@ -184,6 +184,11 @@ impl People {
         self.worn.iter().map(|(strap, changes)| (strap, changes.as_slice()))
     }
 
+    /// One strap's changes, in the order they were made.
+    pub fn changes_of(&self, strap: &StrapId) -> &[Change] {
+        self.worn.get(strap).map_or(&[], |changes| changes.as_slice())
+    }
+
     /// Makes a record true.
     pub fn apply(&mut self, record: Record) {
         match record {

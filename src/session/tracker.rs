@@ -28,6 +28,7 @@ use super::axis::between_us;
 use super::classes::{Begun, Classes};
 use super::summary::SessionSummary;
 use super::told::{ClassId, Command, Output, Session, Wearer};
+use crate::athlete::AthleteId;
 use crate::reading::{At, Entry, EntryId, Event, EventKind, Fact, Measurement, StrapId};
 use crate::timeline::Timeline;
 use strap::{Terms, Tracked};
@@ -138,6 +139,18 @@ impl Tracker {
     /// The place in the log that comes next. Entries before it are repeats, and change nothing.
     pub fn next(&self) -> EntryId {
         self.state.next
+    }
+
+    /// When something was last heard, or done.
+    pub fn heard(&self) -> Option<At> {
+        self.state.heard
+    }
+
+    /// Whoever wore a strap last, and whoever's sessions go on.
+    pub fn athletes(&self) -> impl Iterator<Item = AthleteId> {
+        let State { wearers, straps, .. } = &self.state;
+        let wearers = wearers.values().map(|wearer| wearer.athlete);
+        wearers.chain(straps.values().filter_map(Tracked::athlete))
     }
 
     /// From here on the log must be kept, to tell the sessions that have not ended yet.

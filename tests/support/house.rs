@@ -68,7 +68,13 @@ pub const OUT: &str = "out.ndjson";
 impl House {
     pub async fn open(folder: &Path, boot: u128, script: &Script) -> Self {
         let clock = Clock::scripted(BootId(boot), script, SyncSource::Vouched);
-        let options = Options { sinks: vec!["club".into()], ..options(folder, 1 << 30) };
+        Self::with(clock, script, options(folder, 1 << 30)).await
+    }
+
+    /// With a clock of its own, and a log that commits when it is told to.
+    pub async fn with(clock: Clock, script: &Script, options: Options) -> Self {
+        let folder = &options.data_dir.clone();
+        let options = Options { sinks: vec!["club".into()], ..options };
         let (buffer, keeper) = Buffer::open(&options, &clock).unwrap();
         let board = Board::default();
         let intake = Intake::new(buffer.clone(), board.clone());

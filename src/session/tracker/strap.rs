@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
+use crate::athlete::AthleteId;
 use crate::reading::{At, EntryId, HeartRate, StrapId};
 use crate::session::axis::{Axis, between_us};
 use crate::session::body::Body;
@@ -95,10 +96,19 @@ impl Tracked {
 
     /// The first reading of what is still to be told.
     pub(super) fn first(&self) -> Option<EntryId> {
+        self.untold().map(|open| open.first)
+    }
+
+    /// Whose session it is that is still to be told.
+    pub(super) fn athlete(&self) -> Option<AthleteId> {
+        self.untold()?.wearer.map(|wearer| wearer.athlete)
+    }
+
+    fn untold(&self) -> Option<&Open> {
         match &self.phase {
             Phase::Quiet => None,
-            Phase::Open(open) => Some(open.first),
-            Phase::Over(over) => over.closing.as_ref().map(|closing| closing.open.first),
+            Phase::Open(open) => Some(open),
+            Phase::Over(over) => over.closing.as_ref().map(|closing| &closing.open),
         }
     }
 
