@@ -280,8 +280,8 @@ impl Sink {
     /// Whether it is sent Terra's payloads, and so what a backend has asked for.
     pub fn writes_terra(&self) -> bool {
         match self {
-            // Both take entry after entry, in formats that have no place for a person's day.
-            Self::Mqtt(_) | Self::File(_) => false,
+            Self::File(file) => file.format == EntryFormat::Terra,
+            Self::Mqtt(_) => false,
         }
     }
 }

@@ -10,13 +10,16 @@ mod house;
 
 use std::path::Path;
 
-use house::{House, OUT, script};
+use house::{EVENING_US, House, OUT, script};
+use pulsegate::activity::UnixMs;
 use pulsegate::athlete::AthleteId;
 use pulsegate::live::SinkState;
+use pulsegate::reading::{EventKind, RequestedData};
 use pulsegate::roster::desk;
 use pulsegate::roster::{Edit, Field};
 use serde_json::{Value, json};
 use support::{crash_image, within};
+use uuid::Uuid;
 
 /// A box, somebody with a strap who has agreed, and a workout of two minutes.
 async fn house_with_a_workout(folder: &Path) -> (House, AthleteId) {
@@ -201,6 +204,49 @@ async fn whoever_agrees_again_before_the_withdrawal_is_delivered_does_not_leave(
     let sent = house.sent().await;
     let auth = ["auth", "athlete"];
     assert_eq!(types(&sent), [&auth[..], &["activity", "body", "daily"], &auth].concat());
+    house.close().await;
+}
+
+/// Has something sent again, as a backend asks for it; says what kinds of payloads arrive.
+async fn asked(house: &mut House, who: AthleteId, data: RequestedData, from: i64, to: i64) -> Vec<String> {
+    let before = house.sent().await.len();
+    house
+        .happens(EventKind::Requested {
+            reference: Uuid::from_u128(5),
+            data,
+            athlete: who,
+            from: UnixMs(from),
+            to: UnixMs(to),
+            with_samples: false,
+        })
+        .await;
+    house.sent().await[before..].iter().map(|sent| sent["type"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_a_backend_asks_for_is_sent_again_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut house, aino) = house_with_a_workout(folder.path()).await;
+    workout(&mut house, 60, 140).await;
+    house.send("terra");
+    let (start, day) = (EVENING_US / 1000, 86_400_000);
+    let (all, none) = ((start - day, start + day), (start - day, start));
+    for (data, range, arrives) in [
+        (RequestedData::Activity, all, &["activity", "activity"][..]),
+        (RequestedData::Activity, none, &[]),
+        (RequestedData::Body, all, &["body", "daily"]),
+        (RequestedData::Daily, all, &["body", "daily"]),
+        (RequestedData::Daily, (start + day, start + 2 * day), &[]),
+        (RequestedData::Athlete, none, &["athlete"]),
+    ] {
+        assert_eq!(asked(&mut house, aino, data, range.0, range.1).await, arrives, "{data:?}");
+    }
+    // A repeat takes the place of what was sent before: it has all that this had.
+    let sent = house.sent().await;
+    let activities = of(&sent, "activity");
+    assert_eq!(activities[0], activities[2]);
+    withdraw(&house, "Aino");
+    assert_eq!(asked(&mut house, aino, RequestedData::Activity, all.0, all.1).await, [""; 0]);
     house.close().await;
 }
 

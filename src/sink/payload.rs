@@ -8,6 +8,8 @@
 //! One piece is in memory at a time, with what it is made of: five hours of a strap are 5 MB of text, and 10 MB are the most
 //! that a piece of Terra's may have.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +19,14 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Context, DeliveryError};
-use crate::activity::ActivityId;
+use crate::activity::{ActivityId, UnixMs};
 use crate::archive::{Archive, ArchiveError};
 use crate::athlete::{Athlete, AthleteId};
 use crate::exit::chain;
 use crate::format::{EntryFormat, Format, Known, LeftOut, Reach};
 use crate::history::HistoryError;
 use crate::normalize::Outgoing;
-use crate::reading::{EventKind, Fact};
+use crate::reading::{EventKind, Fact, RequestedData};
 use crate::roster::People;
 use crate::workout::Workout;
 
@@ -94,6 +96,13 @@ impl Payloads {
             }
             EventKind::AthleteWithdrew { athlete } if reach >= Reach::Day => {
                 pieces.push(Piece::Left(*athlete));
+            }
+            EventKind::Requested { data, athlete, from, to, .. } if reach >= Reach::Day => {
+                let (data, athlete, range) = (*data, *athlete, *from..*to);
+                if self.agreeing(athlete).is_some() {
+                    let look = move |archive: &Archive| requested(archive, data, athlete, range);
+                    pieces.extend(self.aside(look).await?);
+                }
             }
             _ => {}
         }
@@ -201,6 +210,28 @@ fn agreed(
     let Some(workout) = archive.workout(id)? else { return Ok(None) };
     let athlete = workout.athlete.as_ref().and_then(|whose| agreeing(&archive.people(), whose.id));
     Ok(athlete.map(|athlete| (athlete, workout)))
+}
+
+/// What a backend has asked for. It gets it with all samples and whole days, whatever it asked: what is sent takes the place
+/// of what was sent before, and less would take something away.
+fn requested(
+    archive: &Archive,
+    data: RequestedData,
+    athlete: AthleteId,
+    range: Range<UnixMs>,
+) -> Result<Vec<Piece>, ArchiveError> {
+    if data == RequestedData::Athlete {
+        return Ok(vec![Piece::Changed(athlete)]);
+    }
+    let workouts = archive.workouts(athlete, range.start, range.end)?;
+    if data == RequestedData::Activity {
+        return Ok(workouts.iter().map(|workout| Piece::Workout(workout.activity.id)).collect());
+    }
+    let dates: BTreeSet<Date> =
+        workouts.iter().flat_map(|workout| dates(archive, workout)).collect();
+    let asked = archive.date(range.start)..=archive.date(range.end.plus_ms(-1));
+    let dates = dates.into_iter().filter(|date| asked.contains(date));
+    Ok(dates.map(|date| Piece::Day(athlete, date)).collect())
 }
 
 /// The local dates that a workout touches.
