@@ -279,7 +279,9 @@ impl Archive {
         let here = || utc_offset_min(activity.start, &self.zone);
         activity.utc_offset_min = activity.utc_offset_min.or_else(here);
         let mut effort = best.session.as_ref().map(|session| session.effort.clone());
-        if let Some(effort) = effort.as_mut().filter(|_| from.calories != Some(activity.id)) {
+        if let Some(effort) =
+            effort.as_mut().filter(|_| from.calories.is_some_and(|id| id != activity.id))
+        {
             effort.calories_kcal = activity.totals.calories_kcal.map(f64::from);
         }
         Some(Recorded { workout: Workout { activity, athlete, effort }, from })

@@ -98,6 +98,13 @@ pub struct MaxHr {
     pub origin: MaxHrOrigin,
 }
 
+impl MaxHr {
+    /// As a profile notes it: one that comes from the age is worked out anew each time.
+    pub fn as_noted(self) -> Option<Self> {
+        matches!(self.origin, MaxHrOrigin::Given | MaxHrOrigin::Exceeded).then_some(self)
+    }
+}
+
 /// A highest heart rate was raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raised {

@@ -106,7 +106,7 @@ async fn a_strap_that_changes_hands_ends_one_session_and_begins_the_next() {
         .map(|kept| {
             let session = kept.session.as_deref().unwrap();
             let bpm = session.effort.max_bpm;
-            (session.athlete, bpm, session.ended, session.effort.elapsed_s.round() as i64 / 60)
+            (session.athlete, bpm, session.ended, (session.effort.elapsed_s / 60.0).round() as i64)
         })
         .collect();
     let expected =
@@ -197,7 +197,8 @@ async fn of_somebody_who_is_forgotten_no_session_is_left_and_none_comes_again() 
     // Their recording is gone, that of the other is there.
     let recordings = std::fs::read_dir(history.join("originals")).unwrap().count();
     assert_eq!(recordings, 1);
-    assert_eq!((forgotten.log.readings, forgotten.log.events), (120, 1));
+    // What tells of the session and of the file.
+    assert_eq!((forgotten.log.readings, forgotten.log.events), (120, 2));
     let [word] = &forgotten.remains[..] else { panic!("{:?}", forgotten.remains) };
     assert!(word.what.contains("withdrawn"), "{word:?}");
     for later in [0, 260] {

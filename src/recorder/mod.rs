@@ -402,6 +402,10 @@ impl Recorder {
         else {
             return Ok(());
         };
+        if !undated::is_known(&session.start) {
+            // Before or after what, nobody knows. Once the time is known it is recorded again.
+            return Ok(());
+        }
         let lasted_ms = (summary.elapsed_s * 1000.0) as i64;
         let at = UnixMs(session.start.unix_us.div_euclid(1000)).plus_ms(lasted_ms);
         loop {

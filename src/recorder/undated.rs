@@ -102,6 +102,7 @@ impl Kept {
     }
 }
 
-fn is_known(placed: &Placed) -> bool {
+/// Whether a time is what a time server says.
+pub(super) fn is_known(placed: &Placed) -> bool {
     matches!(placed.quality, TimeQuality::Synced | TimeQuality::Corrected)
 }

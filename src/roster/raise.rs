@@ -55,9 +55,7 @@ pub(super) fn confirm(athlete: &mut Athlete, now: UnixMs) -> Result<(), RosterEr
 /// It is wrong, and as it was before.
 pub(super) fn reject(athlete: &mut Athlete, now: UnixMs) -> Result<(), RosterError> {
     let from = settle(athlete, now)?.from;
-    // What comes from the age is worked out anew each time.
-    let is_by_age = !matches!(from.origin, MaxHrOrigin::Given | MaxHrOrigin::Exceeded);
-    athlete.profile.max_hr = (!is_by_age).then_some(from);
+    athlete.profile.max_hr = from.as_noted();
     Ok(())
 }
 

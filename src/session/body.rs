@@ -27,7 +27,7 @@ pub struct Body {
 impl Body {
     /// What a profile says at that time: the same for a session and for whoever looks at it.
     pub fn at(profile: &Profile, time: &Placed) -> Self {
-        Self::new(profile, year(time))
+        Self::new(&as_of(profile, time), year(time))
     }
 
     /// What a profile says in the calendar year `year`; `None` while nobody knows the date, and so no age.
@@ -49,6 +49,17 @@ impl Body {
                 .zip(max)
                 .and_then(|((sex, resting), max)| Banister::new(sex, resting.bpm, max.bpm)),
         }
+    }
+}
+
+/// A maximum that was raised and is not confirmed counts from when it was exceeded on: what began before keeps what it was
+/// computed with, whenever that is done again.
+fn as_of(profile: &Profile, time: &Placed) -> Profile {
+    match profile.max_hr_raised {
+        Some(raised) if raised.open && time.unix_us.div_euclid(1000) < raised.at.0 => {
+            Profile { max_hr: raised.from.as_noted(), max_hr_raised: None, ..*profile }
+        }
+        _ => *profile,
     }
 }
 
