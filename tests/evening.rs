@@ -190,7 +190,9 @@ fn tellings(plan: &Plan, played: &Played) -> Vec<String> {
         let elapsed_us = (listed.elapsed_s.unwrap() * 1e6) as i64;
         let end = u64::try_from(start + elapsed_us).unwrap();
         let was_wrong = (wrong_from..ANSWERED).contains(&end);
-        if of.len() > 1 + usize::from(was_wrong) {
+        // Somebody with two straps on is linked, and that is told as well.
+        let is_linked = listed.same_as.is_some();
+        if of.len() > 1 + usize::from(was_wrong) + usize::from(is_linked) {
             found.push(format!("{}: told {} times", listed.activity, of.len()));
         }
     }
