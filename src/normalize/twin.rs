@@ -31,9 +31,8 @@ pub const COMMON_MIN_PERCENT: usize = 67;
 const APART_MAX_BPM: u8 = 10;
 /// One heart: the mean difference in bpm is no more than the first, and the changes while the effort is steady go together
 /// by no less than the second (correlation). The nearer the heart rates are, the less is asked of the changes, for these drown
-/// in what a watch smooths. Over half an hour, two receivers of one strap have 0.4 and 0.8, a strap and a good watch 1.0 and
-/// 0.5, a watch and an app on one ride 1.3 and 0.87; two equally strong people in one class 1.35 and more, and 0.5 at most
-/// (`tests` and `tests/twins.rs` have the figures).
+/// in what a watch smooths. Chosen so that a strap and a good watch pass, and no two people in one class do (`tests`), nor any
+/// two of the real recordings but those of one ride (`tests/twins.rs`).
 const ONE_HEART: [(f64, f64); 2] = [(1.2, 0.5), (2.0, 0.75)];
 /// The mean difference of two recordings of one person, where the watch may be a bad one.
 const APART_OF_ONE_BPM: f64 = 4.5;

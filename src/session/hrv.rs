@@ -192,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_a_fifth_off_its_surroundings_is_one_and_one_further_off_is_an_artefact() {
+        for (odd, artefacts) in [(1200, 0), (1201, 1), (800, 0), (799, 1)] {
+            let told = hrv(&[1000, 1000, 1000, odd, 1000, 1000, 1000]).unwrap();
+            assert_eq!(told.artefacts, artefacts, "{odd}");
+        }
+    }
+
+    #[test]
     fn what_no_heart_does_is_an_artefact_even_when_it_lasts() {
         let told = hrv(&[800, 800, 240, 244, 240, 246, 800, 810, 2100, 2100, 2100, 2100]).unwrap();
         assert_eq!((told.beats, told.artefacts), (4, 8));
